@@ -1,0 +1,79 @@
+package capture
+
+// Counters account for every frame that reached one interface's Observation
+// Point. Each is counted where the thing happens and none is computed from the
+// others. At a quiet instant
+//
+//	Observed = Lost + InRing + sum(NotMetered) + Metered
+//
+// in frames. Where one ring serves several interfaces the kernel tells Observed
+// and Lost for all of them together: they then stand in an entry with Index 0.
+type Counters struct {
+	Index uint32 // ifIndex; in a file, the interface's number from 1
+	Name  string
+	Mode  string // how it is captured: "af_packet", "file"
+
+	Observed uint64 // frames, by the first counter on the path
+	Lost     uint64 // frames that the ring had no room for; their octets are unknown
+	InRing   uint64 // frames that wait in the ring now
+
+	NotMetered [Reasons]uint64 // frames, by the reason; NotMetered[Decoded] stays 0
+
+	Metered uint64 // frames handed over as observations
+	Packets uint64 // their wire packets (segments of super-packets)
+	Octets  uint64 // their IP octets
+
+	OtherHost  uint64 // of Metered: frames addressed to another host
+	ClockJumps uint64 // of Metered: stamps over an hour ahead, not believed
+}
+
+// Reason tells why a frame was not metered.
+type Reason uint8
+
+const (
+	Decoded Reason = iota // it was metered
+
+	// Ignored: left alone on purpose.
+	NonIP   // ARP, LLDP, spanning tree and whatever else is not IP
+	Leaving // a leaving frame where ingress alone is metered
+	lastIgnored
+
+	// Undecodable: IP by its type, but it could not be read.
+	TruncatedLink   // cut inside the link header, tags, labels or PPPoE header
+	TooManyTags     // more VLAN tags than the decoder walks
+	TooManyLabels   // an MPLS stack without bottom within the decoder's bound
+	TruncatedIP     // cut inside the fixed IP header
+	BadVersion      // the version is not what the type promised, or neither 4 nor 6
+	BadHeaderLength // IPv4 IHL below 5, or behind the total length
+	BadTotalLength  // the IP length field is below the header's
+	UnknownLink     // a link type that the decoder does not know
+	Other           // none of these: a defect of the decoder, 0 over the corpus
+
+	Reasons // one more than the largest, for arrays indexed by it
+)
+
+// IsIgnored reports whether r is a choice; the others are defects of the frame.
+func (r Reason) IsIgnored() bool { return r > Decoded && r < lastIgnored }
+
+var reasonNames = [Reasons]string{
+	Decoded:         "decoded",
+	NonIP:           "non-IP",
+	Leaving:         "leaving",
+	TruncatedLink:   "truncated link header",
+	TooManyTags:     "too many tags",
+	TooManyLabels:   "too many labels",
+	TruncatedIP:     "truncated IP header",
+	BadVersion:      "bad IP version",
+	BadHeaderLength: "bad header length",
+	BadTotalLength:  "bad total length",
+	UnknownLink:     "unknown link type",
+	Other:           "other",
+}
+
+// String returns the reason as the ledger prints it.
+func (r Reason) String() string {
+	if r < Reasons {
+		return reasonNames[r]
+	}
+	return "other"
+}
