@@ -1,0 +1,41 @@
+package daemon
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"cacheflow/cache/flow"
+)
+
+// Clock is the live timeline: CLOCK_MONOTONIC, counted from the process's boot
+// instant, which is a whole second of wall time. A step of the wall clock does
+// not move it; Epoch follows the step.
+type Clock struct {
+	// Boot is the boot instant as the wall clock told it then.
+	Boot time.Time
+	// MonotonicBoot is CLOCK_MONOTONIC at the boot instant, in nanoseconds.
+	MonotonicBoot int64
+}
+
+// NewClock starts a timeline at the last whole second.
+func NewClock() Clock {
+	wall, mono := time.Now(), monotonic()
+	boot := wall.Truncate(time.Second).Round(0)
+	return Clock{Boot: boot, MonotonicBoot: mono - int64(wall.Sub(boot))}
+}
+
+// Now returns the present on the timeline.
+func (c Clock) Now() flow.Time { return flow.Time(monotonic() - c.MonotonicBoot) }
+
+// Epoch returns the wall time, in nanoseconds since 1970, of the timeline's
+// zero, as the wall clock tells it now.
+func (c Clock) Epoch() int64 { return time.Now().UnixNano() - int64(c.Now()) }
+
+func monotonic() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0 // cannot fail: the clock exists and the pointer is good
+	}
+	return ts.Nano()
+}

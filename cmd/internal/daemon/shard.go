@@ -1,0 +1,142 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"cacheflow/cache"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+)
+
+const (
+	readBatch   = 256  // observations per Read
+	expireBatch = 1024 // flows that may end between two Reads
+	outBatch    = 256  // records that are handed over at once
+)
+
+// A shard is one worker: a source, the table that its observations go to, and
+// where records go from there. One goroutine runs it and owns all of it; others
+// reach it through ask.
+type shard struct {
+	source capture.Source
+	table  *cache.Table
+	own    *ownExports
+	// deliver hands records over; they are valid during the call only.
+	deliver func([]flow.Record) error
+
+	horizon flow.Time
+	// handed counts what the source handed over, ownIgnored the part of it that
+	// was our own export datagrams.
+	handed, ownIgnored cache.Sum
+
+	out     []flow.Record
+	failed  error // of deliver
+	asks    chan func()
+	stopped chan struct{} // closed when run has returned
+	after   sync.Mutex    // then guards the shard
+}
+
+// newShard makes a shard with an empty table. Config's Emit is the shard's.
+func newShard(source capture.Source, c cache.Config, own *ownExports, deliver func([]flow.Record) error) (*shard, error) {
+	s := &shard{
+		source: source, own: own, deliver: deliver,
+		out:  make([]flow.Record, 0, outBatch),
+		asks: make(chan func()), stopped: make(chan struct{}),
+	}
+	c.Emit = func(r *flow.Record) {
+		s.out = append(s.out, *r)
+		if len(s.out) == cap(s.out) {
+			s.flushOut()
+		}
+	}
+	var err error
+	s.table, err = cache.New(c)
+	return s, err
+}
+
+// run meters until the source ends (nil), fails, or ctx is done; then it ends
+// all flows that are still in the cache.
+func (s *shard) run(ctx context.Context) error {
+	defer close(s.stopped)
+	batch := make([]flow.Packet, readBatch)
+	for s.failed == nil && ctx.Err() == nil {
+		n, horizon, err := s.source.Read(batch)
+		s.step(batch[:n], horizon)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			s.end()
+			return err
+		}
+		s.answer()
+	}
+	s.end()
+	return s.failed
+}
+
+// step meters one batch.
+func (s *shard) step(batch []flow.Packet, horizon flow.Time) {
+	for i := range batch {
+		s.handed.Flows++
+		s.handed.Packets += batch[i].Packets
+		s.handed.Octets += batch[i].Octets
+	}
+	s.table.Observe(s.own.filter(batch, &s.ownIgnored))
+	s.horizon = horizon
+	s.table.Expire(horizon, expireBatch)
+	s.flushOut()
+}
+
+// end empties the table: every flow leaves with a forced end.
+func (s *shard) end() {
+	s.table.Flush(s.table.Stats().Active)
+	s.flushOut()
+}
+
+func (s *shard) flushOut() {
+	if len(s.out) == 0 {
+		return
+	}
+	if err := s.deliver(s.out); err != nil && s.failed == nil {
+		s.failed = err
+	}
+	s.out = s.out[:0]
+}
+
+// answer runs what others have asked for, without waiting.
+func (s *shard) answer() {
+	for {
+		select {
+		case f := <-s.asks:
+			f()
+		default:
+			return
+		}
+	}
+}
+
+// ask runs f in the shard's goroutine, between two batches, or in the caller's
+// once the shard has stopped.
+func (s *shard) ask(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	g := func() { f(); close(done) }
+	if w, ok := s.source.(interface{ Wake() }); ok {
+		w.Wake()
+	}
+	select {
+	case s.asks <- g:
+		<-done
+		return nil
+	case <-s.stopped:
+		s.after.Lock()
+		defer s.after.Unlock()
+		f()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
