@@ -1,0 +1,104 @@
+package ledger
+
+import (
+	"time"
+
+	"cacheflow/cache"
+	"cacheflow/cache/flow"
+)
+
+// Sum counts things and the wire packets and IP octets that they stand for.
+// What Count counts depends on the term: observations, flows or records.
+type Sum struct {
+	Count   uint64 `json:"count"`
+	Packets uint64 `json:"packets"`
+	Octets  uint64 `json:"octets"`
+}
+
+// Add adds o to s.
+func (s *Sum) Add(o Sum) {
+	s.Count += o.Count
+	s.Packets += o.Packets
+	s.Octets += o.Octets
+}
+
+// Term is a Sum with the reason why it stands apart.
+type Term struct {
+	Reason string `json:"reason"`
+	Sum
+}
+
+// Ledger is the state of the account. Its parts are taken one after the other,
+// each by its owner between two batches: under traffic the identities differ by
+// what was in flight between two parts.
+type Ledger struct {
+	Time time.Time `json:"time"`
+	// Quiet says that nothing moved while the parts were taken, so that every
+	// difference is a defect. Whoever fills the ledger must know it, as at the
+	// end of a replay or after the last flush.
+	Quiet bool `json:"quiet"`
+
+	Interfaces []Interface `json:"interfaces"`
+	// Ignored are observations that capture handed over and that were kept from
+	// the cache on purpose, as the exporter's own datagrams are.
+	Ignored []Term `json:"ignored"`
+	Cache   Cache  `json:"cache"`
+	// Records is what left the cache, counted by its consumer.
+	Records   Sum        `json:"records"`
+	Exporters []Exporter `json:"exporters"`
+}
+
+// Cache is the metering process's part.
+type Cache struct {
+	// Observed is what the cache was given, Count being observations.
+	Observed Sum `json:"observed"`
+	// Content is summed from the entries, Count being flows.
+	Content Sum `json:"content"`
+	// Ended are the records that left, by their end reason.
+	Ended []Term `json:"ended"`
+	// Added and Expired count flows since the statistics were last cleared; a
+	// flow that was in the cache then counts as added.
+	Added   uint64 `json:"added"`
+	Expired uint64 `json:"expired"`
+}
+
+// NewCache returns the part of a table (or of several, added up) with these
+// counters and this content.
+func NewCache(s *cache.Stats, content cache.Sum) Cache {
+	c := Cache{Observed: sum(s.Observed), Content: sum(content)}
+	for i, ended := range s.Ended {
+		if i > 0 || ended != (cache.Sum{}) {
+			c.Ended = append(c.Ended, Term{flow.EndReason(i).String(), sum(ended)})
+		}
+	}
+	for i := range s.Families {
+		c.Added += s.Families[i].Added
+		for _, class := range s.Families[i].Ended {
+			c.Expired += class.Flows
+		}
+	}
+	return c
+}
+
+// Exporter is one exporting process's part, in records; Made is counted where
+// the records enter, Sent where their datagram was accepted by the socket.
+type Exporter struct {
+	Name        string `json:"name"`
+	Destination string `json:"destination"`
+	Protocol    string `json:"protocol"`
+
+	Made     Sum    `json:"made"`
+	Queued   Sum    `json:"queued"`   // waiting for the encoder now
+	Building Sum    `json:"building"` // in datagrams that are not sent yet
+	Sent     Sum    `json:"sent"`
+	Dropped  []Term `json:"dropped"`
+}
+
+func sum(s cache.Sum) Sum { return Sum{s.Flows, s.Packets, s.Octets} }
+
+func total(terms []Term) (s Sum) {
+	for i := range terms {
+		s.Add(terms[i].Sum)
+	}
+	return s
+}
