@@ -1,0 +1,131 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"testing"
+	"time"
+
+	"cacheflow/cache"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+)
+
+// fakeSource hands over batches, then ends.
+type fakeSource struct {
+	batches [][]flow.Packet
+	horizon flow.Time
+}
+
+func (f *fakeSource) Read(batch []flow.Packet) (int, flow.Time, error) {
+	if len(f.batches) == 0 {
+		return 0, f.horizon, io.EOF
+	}
+	n := copy(batch, f.batches[0])
+	f.batches = f.batches[1:]
+	for _, p := range batch[:n] {
+		f.horizon = max(f.horizon, p.Last)
+	}
+	return n, f.horizon, nil
+}
+
+func (f *fakeSource) AppendCounters(c []capture.Counters) []capture.Counters { return c }
+func (f *fakeSource) Close() error                                           { return nil }
+
+func udp(src, dst netip.AddrPort, at flow.Time) flow.Packet {
+	p := flow.Packet{Packets: 1, Octets: 100, MinLength: 100, MaxLength: 100, MinTTL: 64, MaxTTL: 64, First: at, Last: at}
+	p.Version, p.Src = keyAddr(src.Addr())
+	_, p.Dst = keyAddr(dst.Addr())
+	p.SrcPort, p.DstPort, p.Protocol = src.Port(), dst.Port(), flow.ProtocolUDP
+	return p
+}
+
+func testCache() cache.Config {
+	return cache.Config{Entries: 1024, Active: time.Minute, Inactive: 15 * time.Second, Linger: time.Second}
+}
+
+// Our own export datagrams are not metered, and nothing else is left out: what
+// the source handed over is ignored or observed, to the packet.
+func TestOwnExportsAreIgnored(t *testing.T) {
+	exporter, collector := netip.MustParseAddrPort("192.0.2.1:40000"), netip.MustParseAddrPort("192.0.2.9:2055")
+	exporter6, collector6 := netip.MustParseAddrPort("[2001:db8::1]:40000"), netip.MustParseAddrPort("[2001:db8::9]:2055")
+	other := netip.MustParseAddrPort("192.0.2.1:40001")
+	batch := []flow.Packet{
+		udp(exporter, collector, 1), udp(other, collector, 2), udp(collector, exporter, 3),
+		udp(exporter6, collector6, 4), udp(exporter, collector, 5), udp(exporter, exporter, 6),
+	}
+	own := &ownExports{}
+	own.set([][2]netip.AddrPort{{exporter, collector}, {exporter6, collector6}})
+	var records []flow.Record
+	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), own, func(rs []flow.Record) error {
+		records = append(records, rs...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(records) != 3 {
+		t.Errorf("%d records, want 3", len(records))
+	}
+	if s.ownIgnored.Packets != 3 || s.handed.Packets != 6 || s.table.Stats().Observed.Packets != 3 {
+		t.Errorf("handed over %d, ignored %d, observed %d; want 6, 3, 3", s.handed.Packets, s.ownIgnored.Packets, s.table.Stats().Observed.Packets)
+	}
+}
+
+func TestShardStopsWhenNobodyTakesItsRecords(t *testing.T) {
+	full := errors.New("disk full")
+	batch := []flow.Packet{udp(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), 1)}
+	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), &ownExports{}, func([]flow.Record) error { return full })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run(context.Background()); !errors.Is(err, full) {
+		t.Fatalf("got %v, want %v", err, full)
+	}
+}
+
+// A question is answered by the shard's goroutine while it runs, and by the
+// caller's once it has stopped.
+func TestAsk(t *testing.T) {
+	src := &fakeSource{}
+	for i := range 1000 {
+		src.batches = append(src.batches, []flow.Packet{udp(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), flow.Time(i))})
+	}
+	s, err := newShard(src, testCache(), &ownExports{}, func([]flow.Record) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.run(context.Background())
+	for range 10 {
+		var stats cache.Stats
+		if err := s.ask(t.Context(), func() { stats = s.table.Stats() }); err != nil {
+			t.Fatal(err)
+		}
+		if stats.Entries != 1024 {
+			t.Fatalf("asked for the statistics, got %+v", stats)
+		}
+	}
+	<-s.stopped
+	var packets uint64
+	if err := s.ask(t.Context(), func() { packets = s.table.Stats().Observed.Packets }); err != nil || packets != 1000 {
+		t.Fatalf("%d packets after the end (%v), want 1000", packets, err)
+	}
+}
+
+func TestClockBootIsAWholeSecond(t *testing.T) {
+	c := NewClock()
+	if c.Boot.Nanosecond() != 0 {
+		t.Errorf("boot instant %v is not a whole second", c.Boot)
+	}
+	if now := c.Now(); now < 0 || now > flow.Time(2*time.Second) {
+		t.Errorf("the timeline is at %v right after its start", now)
+	}
+	if d := time.Unix(0, c.Epoch()).Sub(c.Boot).Abs(); d > 100*time.Millisecond {
+		t.Errorf("epoch and boot instant are %v apart", d)
+	}
+}
