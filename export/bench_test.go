@@ -1,0 +1,33 @@
+package export
+
+import (
+	"testing"
+	"time"
+
+	"cacheflow/cache/flow"
+)
+
+func BenchmarkEncodeV5(b *testing.B)    { benchmarkEncode(b, NetFlow5, record4()) }
+func BenchmarkEncodeV9(b *testing.B)    { benchmarkEncode(b, NetFlow9, record4()) }
+func BenchmarkEncodeIPFIX(b *testing.B) { benchmarkEncode(b, IPFIX, record4()) }
+
+func BenchmarkEncodeV9IPv6(b *testing.B)    { benchmarkEncode(b, NetFlow9, record6()) }
+func BenchmarkEncodeIPFIXIPv6(b *testing.B) { benchmarkEncode(b, IPFIX, record6()) }
+
+// benchmarkEncode measures a record from Append to finished messages, headers
+// and template refreshes in the bill.
+func benchmarkEncode(b *testing.B, p Protocol, r flow.Record) {
+	messages := 0
+	epoch := time.Unix(1_700_000_000, 0)
+	s, err := NewSession(Config{Protocol: p, Epoch: func() time.Time { return epoch }}, func(*Message) { messages++ })
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Append(&r, r.Expired)
+	}
+	if messages == 0 && b.N > 30 {
+		b.Fatal("no message was finished")
+	}
+}

@@ -1,0 +1,146 @@
+package export
+
+import (
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"cacheflow/cache/flow"
+)
+
+// Config describes one collector and what it is sent. The zero value of each
+// field is a working default, but for Address.
+type Config struct {
+	// Name is the flow exporter's name in logs; empty for its address.
+	Name string
+	// Protocol is the wire format; 0 is NetFlow9.
+	Protocol Protocol
+	// Address is the collector's host:port; the host is an address literal or a
+	// name that Run resolves. A Session does not need it.
+	Address string
+	// Source is the local address to send from; the zero Addr leaves it to the
+	// kernel.
+	Source netip.Addr
+
+	// SourceID is NetFlow v9's Source ID or IPFIX's Observation Domain ID. 0
+	// (which RFC 7011 §3.1 gives to messages without a domain) derives one from
+	// Name, Protocol and Address; with a live clock it is mixed with a number
+	// drawn once per process, so that no two exporters on one host share one.
+	SourceID uint32
+	// EngineType and EngineID are NetFlow v5's; both 0 derives them in the same
+	// way.
+	EngineType, EngineID uint8
+
+	// MTU is the largest datagram payload in octets, between MinMTU and MaxMTU;
+	// 0 is DefaultMTU.
+	MTU int
+	// TemplatePackets and TemplateInterval are how often templates are sent
+	// again: after so many datagrams, or so much cache time, whichever comes
+	// first (RFC 3954 §7, RFC 7011 §8.4). 0 is 1000 datagrams and 60 s: a
+	// collector that starts late decodes within a minute.
+	TemplatePackets  int
+	TemplateInterval time.Duration
+	// WideTCPFlags gives tcpControlBits its two octets instead of one.
+	WideTCPFlags bool
+	// Interfaces maps interface indexes above 65535 to what NetFlow v5 is told
+	// instead; those not in it become 0. Either is counted.
+	Interfaces map[uint32]uint16
+	// Sampling is announced from the first datagram on.
+	Sampling Sampling
+
+	// Rate is the most datagrams sent in a second; 0 is DefaultRate, negative
+	// is no bound.
+	Rate int
+	// QueueRecords is the size of the queue in records; 0 is DefaultQueue.
+	QueueRecords int
+
+	// Now is the present on the timeline of the records. Nil lets the records'
+	// Expired drive the time, so that the same records make the same datagrams
+	// (replay).
+	Now func() flow.Time
+	// Epoch is the wall time of flow.Time 0; it is asked at the start of each
+	// datagram. Nil is 1970-01-01.
+	Epoch func() time.Time
+	// Logger is told when the collector is reached, lost and found again; nil
+	// is nobody.
+	Logger *slog.Logger
+}
+
+// Defaults and bounds of Config.
+const (
+	DefaultMTU = 1400
+	// MinMTU holds the longest template, and the longest record of any.
+	MinMTU = 256
+	// MaxMTU is what IPv4 and UDP headers leave of 65535 octets.
+	MaxMTU = 65535 - 28
+
+	DefaultRate             = 20_000
+	DefaultQueue            = 1 << 16
+	defaultTemplatePackets  = 1000
+	defaultTemplateInterval = time.Minute
+)
+
+// withDefaults returns c completed, or an error that names the wrong field.
+func (c Config) withDefaults() (Config, error) {
+	def(&c.Protocol, NetFlow9)
+	def(&c.MTU, DefaultMTU)
+	def(&c.TemplatePackets, defaultTemplatePackets)
+	def(&c.TemplateInterval, defaultTemplateInterval)
+	def(&c.Rate, DefaultRate)
+	def(&c.QueueRecords, DefaultQueue)
+	def(&c.Name, c.Address)
+	def(&c.SourceID, c.derivedID())
+	if c.EngineType == 0 && c.EngineID == 0 {
+		id := c.SourceID ^ c.SourceID>>16
+		c.EngineType, c.EngineID = uint8(id>>8), uint8(id)
+	}
+	if c.Epoch == nil {
+		c.Epoch = func() time.Time { return time.Unix(0, 0) }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, c.check()
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Protocol != NetFlow5 && c.Protocol != NetFlow9 && c.Protocol != IPFIX:
+		return fmt.Errorf("unknown %s", c.Protocol)
+	case c.MTU < MinMTU || c.MTU > MaxMTU:
+		return fmt.Errorf("MTU %d: want %d to %d octets", c.MTU, MinMTU, MaxMTU)
+	case c.TemplatePackets < 0:
+		return fmt.Errorf("template refresh after %d datagrams: want at least 1", c.TemplatePackets)
+	case c.TemplateInterval < 0:
+		return fmt.Errorf("template refresh after %v: want more than 0", c.TemplateInterval)
+	case c.QueueRecords < 0:
+		return fmt.Errorf("queue of %d records: want at least 1", c.QueueRecords)
+	case c.Protocol == NetFlow5 && c.Sampling.Interval > maxInterval5:
+		return fmt.Errorf("sampling interval %d: NetFlow v5 has room for %d", c.Sampling.Interval, maxInterval5)
+	}
+	return nil
+}
+
+// processID tells the exporters of this process from those of others.
+var processID = rand.Uint32()
+
+// derivedID returns a Source ID other than 0.
+func (c *Config) derivedID() uint32 {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s\x00%s\x00%s", c.Name, c.Protocol, c.Address)
+	id := h.Sum32()
+	if c.Now != nil {
+		id ^= processID
+	}
+	return max(1, id)
+}

@@ -1,0 +1,187 @@
+package export
+
+import (
+	"encoding/binary"
+
+	"cacheflow/cache/flow"
+)
+
+// be writes network byte order, as all three protocols do.
+var be = binary.BigEndian
+
+// A field is one entry of a template: an Information Element's id and its
+// length in octets.
+type field struct{ id, length uint16 }
+
+// A group is a run of fields and the function that appends their values, in
+// the same order. The group, not the field, is the unit of encoding: a record
+// costs one indirect call for each.
+type group struct {
+	fields []field
+	// put appends the values. epoch is the wall time of flow.Time 0 in
+	// milliseconds since 1970.
+	put func(b []byte, r *flow.Record, epoch int64) []byte
+}
+
+// A Data Record is addresses, common, times, a route and flags.
+var (
+	addresses4 = group{
+		[]field{{sourceIPv4Address, 4}, {destinationIPv4Address, 4}},
+		func(b []byte, r *flow.Record, _ int64) []byte {
+			return append(append(b, r.Src[:4]...), r.Dst[:4]...)
+		},
+	}
+	addresses6 = group{
+		[]field{{sourceIPv6Address, 16}, {destinationIPv6Address, 16}},
+		func(b []byte, r *flow.Record, _ int64) []byte {
+			return append(append(b, r.Src[:]...), r.Dst[:]...)
+		},
+	}
+)
+
+// common is what all records have: the rest of the Flow Key, then what was
+// collected.
+//
+// Lengths have four octets, since an IPv6 packet over lo can exceed 65535. The
+// outer tag is vlanId (58), which collectors read, and not also dot1qVlanId
+// (243), which means the same.
+var common = group{
+	[]field{
+		{sourceTransportPort, 2}, {destinationTransportPort, 2},
+		{protocolIdentifier, 1}, {ipClassOfService, 1}, {ipVersion, 1}, {flowDirection, 1},
+		{ingressInterface, 4},
+		{egressInterface, 4}, {packetDeltaCount, 8}, {octetDeltaCount, 8},
+		{minimumIPTotalLength, 4}, {maximumIPTotalLength, 4},
+		{minimumTTL, 1}, {maximumTTL, 1}, {ipDiffServCodePoint, 1}, {fragmentFlags, 1},
+		{flowEndReason, 1}, {forwardingStatus, 1},
+		{sourceMacAddress, 6}, {destinationMacAddress, 6},
+		{vlanID, 2}, {dot1qCustomerVlanID, 2}, {dot1qPriority, 1}, {dot1qCustomerPriority, 1},
+		{mplsTopLabelStackSection, 3}, {mplsLabelStackSection2, 3}, {mplsLabelStackSection3, 3},
+		{mplsLabelStackDepth, 1},
+	},
+	func(b []byte, r *flow.Record, _ int64) []byte {
+		b = be.AppendUint16(b, r.SrcPort)
+		b = be.AppendUint16(b, r.DstPort)
+		b = append(b, r.Protocol, r.ToS, r.Version, uint8(r.Direction))
+		b = be.AppendUint32(b, r.Input)
+		b = be.AppendUint32(b, r.Egress)
+		b = be.AppendUint64(b, r.Packets)
+		b = be.AppendUint64(b, r.Octets)
+		b = be.AppendUint32(b, r.MinLength)
+		b = be.AppendUint32(b, r.MaxLength)
+		b = append(b, r.MinTTL, r.MaxTTL, r.DSCP(), moreFragments(r.Fragment), uint8(r.End), uint8(r.Status))
+		b = append(append(b, r.SrcMAC[:]...), r.DstMAC[:]...)
+		b = be.AppendUint16(b, r.VLAN&vlanMask)
+		b = be.AppendUint16(b, r.CustomerVLAN&vlanMask)
+		b = append(b, uint8(r.VLAN>>priorityShift), uint8(r.CustomerVLAN>>priorityShift))
+		b = append(append(append(b, r.MPLS[0][:]...), r.MPLS[1][:]...), r.MPLS[2][:]...)
+		return append(b, r.MPLSDepth)
+	},
+}
+
+var (
+	// timesUptime are FIRST_SWITCHED and LAST_SWITCHED (RFC 3954 §8).
+	timesUptime = group{
+		[]field{{flowStartSysUpTime, 4}, {flowEndSysUpTime, 4}},
+		func(b []byte, r *flow.Record, _ int64) []byte {
+			b = be.AppendUint32(b, sysUpTime(r.First))
+			return be.AppendUint32(b, sysUpTime(r.Last))
+		},
+	}
+	timesWall = group{
+		[]field{{flowStartMilliseconds, 8}, {flowEndMilliseconds, 8}},
+		func(b []byte, r *flow.Record, epoch int64) []byte {
+			b = be.AppendUint64(b, wallTime(r.First, epoch))
+			return be.AppendUint64(b, wallTime(r.Last, epoch))
+		},
+	}
+)
+
+// Routes are what has its own elements in each IP version: the forwarding
+// decision, and the ICMP type and code, which are 0 in other flows.
+var (
+	route4 = group{
+		[]field{
+			{ipNextHopIPv4Address, 4}, {sourceIPv4PrefixLength, 1}, {destIPv4PrefixLength, 1},
+			{icmpTypeCodeIPv4, 2},
+		},
+		func(b []byte, r *flow.Record, _ int64) []byte {
+			b = append(b, r.NextHop[:4]...)
+			b = append(b, r.SrcPrefixLen, r.DstPrefixLen)
+			return be.AppendUint16(b, icmpTypeCode(r))
+		},
+	}
+	route4via6 = group{
+		[]field{
+			{ipNextHopIPv6Address, 16}, {sourceIPv4PrefixLength, 1}, {destIPv4PrefixLength, 1},
+			{icmpTypeCodeIPv4, 2},
+		},
+		putRoute6,
+	}
+	// route6v9 has IPV6_FLOW_LABEL of RFC 3954 §8; IPFIX has an unsigned32.
+	route6v9 = group{
+		[]field{
+			{ipNextHopIPv6Address, 16}, {sourceIPv6PrefixLength, 1}, {destIPv6PrefixLength, 1},
+			{icmpTypeCodeIPv6, 2}, {flowLabelIPv6, 3},
+		},
+		func(b []byte, r *flow.Record, _ int64) []byte {
+			b = putRoute6(b, r, 0)
+			return append(b, uint8(r.FlowLabel>>16), uint8(r.FlowLabel>>8), uint8(r.FlowLabel))
+		},
+	}
+	route6 = group{
+		[]field{
+			{ipNextHopIPv6Address, 16}, {sourceIPv6PrefixLength, 1}, {destIPv6PrefixLength, 1},
+			{icmpTypeCodeIPv6, 2}, {flowLabelIPv6, 4},
+		},
+		func(b []byte, r *flow.Record, _ int64) []byte {
+			return be.AppendUint32(putRoute6(b, r, 0), r.FlowLabel)
+		},
+	}
+)
+
+var (
+	// flags1 gives tcpControlBits one octet, as NetFlow v9 does: nfacctd 1.7.7
+	// reads the two-octet form as 0. The ninth bit (NS, historic by RFC 8311)
+	// is lost.
+	flags1 = group{
+		[]field{{tcpControlBits, 1}},
+		func(b []byte, r *flow.Record, _ int64) []byte { return append(b, uint8(r.TCPFlags)) },
+	}
+	flags2 = group{
+		[]field{{tcpControlBits, 2}},
+		func(b []byte, r *flow.Record, _ int64) []byte { return be.AppendUint16(b, r.TCPFlags) },
+	}
+)
+
+// A VLAN id is the lower 12 bits of the tag control information, the priority
+// its upper three (802.1Q §9.6).
+const (
+	vlanMask      = 0x0fff
+	priorityShift = 13
+)
+
+func putRoute6(b []byte, r *flow.Record, _ int64) []byte {
+	b = append(b, r.NextHop[:]...)
+	b = append(b, r.SrcPrefixLen, r.DstPrefixLen)
+	return be.AppendUint16(b, icmpTypeCode(r))
+}
+
+// icmpTypeCode returns type×256 + code, which an ICMP flow keeps in its
+// destination port.
+func icmpTypeCode(r *flow.Record) uint16 {
+	if r.IsICMP() {
+		return r.DstPort
+	}
+	return 0
+}
+
+// moreFragments returns fragmentFlags: bit 2, counted from the top, where any
+// packet of the flow was a fragment. The flow does not tell first from last
+// ones.
+func moreFragments(seen bool) uint8 {
+	if seen {
+		return 0x20
+	}
+	return 0
+}

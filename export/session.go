@@ -1,0 +1,170 @@
+package export
+
+import (
+	"time"
+
+	"cacheflow/cache/flow"
+)
+
+// Session is the sender's half of one Transport Session (RFC 7011 §2): the
+// message under construction, the sequence number, and when templates are due.
+// It does no I/O and reads no clock. It is not safe for concurrent use.
+//
+// Times are cache time and must not go back from call to call.
+type Session struct {
+	cfg       Config
+	sink      func(*Message)
+	format    format
+	templates templates
+	options   *options // nil where nothing is announced
+
+	buf      []byte // the open message, capacity MTU; empty if none is open
+	msg      Message
+	set      int       // offset of the open set in buf, 0 if none
+	setID    uint16    // its id
+	opened   flow.Time // when the open message began
+	last     flow.Time // the largest Last in it
+	hasLast  bool
+	epoch    int64 // wall time of flow.Time 0 in ms, taken when the message began
+	sequence uint32
+
+	announced    bool // templates went out in a message of their own
+	led          bool // a message with data led with templates
+	templatesNow bool // RequestTemplates was called
+	templatesAt  flow.Time
+	packets      int // datagrams since templates were sent
+
+	splits, wide uint64
+}
+
+// FlushInterval is how long a record may wait, in cache time, for its message
+// to fill.
+const FlushInterval = time.Second
+
+// format is what tells the protocols apart at the level of messages.
+type format struct {
+	header int // octets
+	// templateSet and optionsSet are the ids of the sets that carry templates.
+	templateSet, optionsSet uint16
+	// seal fills in the header of the finished message and moves the sequence
+	// number on. t is header time.
+	seal func(s *Session, t flow.Time)
+}
+
+var formats = map[Protocol]format{
+	NetFlow5: {header: header5, seal: seal5},
+	NetFlow9: {header: header9, templateSet: 0, optionsSet: 1, seal: seal9},
+	IPFIX:    {header: header10, templateSet: 2, optionsSet: 3, seal: seal10},
+}
+
+// NewSession returns a session that hands its finished messages to sink, in
+// order, during the calls of its methods. Of cfg it uses what concerns
+// messages.
+func NewSession(cfg Config, sink func(*Message)) (*Session, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return newSession(cfg, sink), nil
+}
+
+func newSession(cfg Config, sink func(*Message)) *Session {
+	s := &Session{cfg: cfg, sink: sink, format: formats[cfg.Protocol], buf: make([]byte, 0, cfg.MTU)}
+	if cfg.Protocol != NetFlow5 {
+		s.templates = newTemplates(&cfg)
+		s.options = newOptions(&cfg)
+	}
+	return s
+}
+
+// Append puts r into a message. It returns None, or the Reason why this
+// protocol cannot carry r, which then is in no message.
+func (s *Session) Append(r *flow.Record, now flow.Time) Reason {
+	if s.cfg.Protocol == NetFlow5 {
+		return s.append5(r, now)
+	}
+	t := s.templates.pick(r)
+	if t == nil {
+		return NoIPVersion
+	}
+	if !s.announced {
+		s.SendTemplates(now)
+	}
+	s.makeRoom(t.id, t.size, now)
+	s.buf = t.appendRecord(s.buf, r, s.epoch)
+	s.carried(r, Count{1, r.Packets, r.Octets})
+	if !s.fits(t.id, t.size) {
+		s.Flush(now)
+	}
+	return None
+}
+
+// carried counts what the open message has just been given of r.
+func (s *Session) carried(r *flow.Record, c Count) {
+	s.msg.DataRecords++
+	s.msg.Flows.add(c)
+	if !s.hasLast || r.Last > s.last {
+		s.last, s.hasLast = r.Last, true
+	}
+}
+
+// Due returns when the open message has to leave; false if none is open.
+func (s *Session) Due() (flow.Time, bool) { return s.opened.Add(FlushInterval), len(s.buf) > 0 }
+
+// Tick sends what is due at now: the open message after FlushInterval, and
+// templates whose time has come while there was nothing to send.
+func (s *Session) Tick(now flow.Time) {
+	if due, open := s.Due(); open {
+		if now >= due {
+			s.Flush(now)
+		}
+		return
+	}
+	if s.announced && s.refreshDue(now) {
+		s.SendTemplates(now)
+	}
+}
+
+// Flush finishes the open message, if there is one. Its header time is now, or
+// the largest Last in it if that is later: a header before its own records
+// would underflow at the collector.
+func (s *Session) Flush(now flow.Time) {
+	if len(s.buf) == 0 {
+		return
+	}
+	s.closeSet()
+	if s.hasLast {
+		now = max(now, s.last)
+	}
+	s.format.seal(s, now)
+	s.packets++
+	s.msg.Data = s.buf
+	s.sink(&s.msg)
+	s.buf, s.msg, s.hasLast = s.buf[:0], Message{}, false
+}
+
+// Pending returns what is in the open message.
+func (s *Session) Pending() Count { return s.msg.Flows }
+
+// Splits returns how many records NetFlow v5 was sent beyond one per flow
+// record, for counters above 32 bits.
+func (s *Session) Splits() uint64 { return s.splits }
+
+// WideInterfaces returns how many interface indexes did not fit into NetFlow
+// v5's 16 bits.
+func (s *Session) WideInterfaces() uint64 { return s.wide }
+
+// open begins a message.
+func (s *Session) open(now flow.Time) {
+	s.buf = s.buf[:s.format.header]
+	s.set = 0
+	s.opened = now
+	s.epoch = s.cfg.Epoch().UnixMilli()
+}
+
+// wallAt returns the wall time of t in seconds since 1970 and the rest in
+// nanoseconds.
+func (s *Session) wallAt(t flow.Time) (secs, nsecs uint32) {
+	w := time.UnixMilli(s.epoch).Add(time.Duration(t))
+	return uint32(w.Unix()), uint32(w.Nanosecond())
+}

@@ -1,0 +1,120 @@
+package export
+
+import (
+	"cacheflow/cache/flow"
+)
+
+// setHeader is the size of a FlowSet's (RFC 3954 §5.2) or Set's (RFC 7011
+// §3.3.2) header: id and length.
+const setHeader = 4
+
+// makeRoom sees to it that the open message has an open set of this id with
+// room for size octets, and that it leads with templates when they are due.
+func (s *Session) makeRoom(id uint16, size int, now flow.Time) {
+	if len(s.buf) > 0 && !s.fits(id, size) {
+		s.Flush(now)
+	}
+	if len(s.buf) == 0 {
+		s.open(now)
+		if !s.led || s.templatesNow || s.refreshDue(now) {
+			s.appendTemplates(now)
+			s.led = true
+		}
+		if !s.fits(id, size) { // templates took most of a small message
+			s.Flush(now)
+			s.open(now)
+		}
+	}
+	s.openSet(id)
+}
+
+// fits reports whether size octets more in a set of this id, padded to four
+// octets, stay within the MTU.
+func (s *Session) fits(id uint16, size int) bool {
+	end := len(s.buf)
+	if s.set == 0 || s.setID != id {
+		end = pad4(end) + setHeader
+	}
+	return pad4(end+size) <= s.cfg.MTU
+}
+
+// pad4 rounds up to four octets. Headers and finished sets are multiples of
+// four, so that the offset in the message aligns the set.
+func pad4(n int) int { return (n + 3) &^ 3 }
+
+func (s *Session) openSet(id uint16) {
+	if s.set != 0 && s.setID == id {
+		return
+	}
+	s.closeSet()
+	s.set, s.setID = len(s.buf), id
+	s.buf = be.AppendUint16(s.buf, id)
+	s.buf = append(s.buf, 0, 0)
+}
+
+// closeSet pads the open set with zeros, fewer than any record of ours, so
+// that the next one starts at four octets (RFC 3954 §5.3, RFC 7011 §3.3.1).
+func (s *Session) closeSet() {
+	if s.set == 0 {
+		return
+	}
+	for len(s.buf)%4 != 0 {
+		s.buf = append(s.buf, 0)
+	}
+	be.PutUint16(s.buf[s.set+2:], uint16(len(s.buf)-s.set))
+	s.set = 0
+}
+
+// RequestTemplates has the next message with data lead with templates: the
+// collector may have lost them.
+func (s *Session) RequestTemplates() { s.templatesNow = true }
+
+// refreshDue tells whether templates have to go out again (RFC 3954 §7, RFC
+// 7011 §8.4).
+func (s *Session) refreshDue(now flow.Time) bool {
+	return s.packets >= s.cfg.TemplatePackets || now.Sub(s.templatesAt) >= s.cfg.TemplateInterval
+}
+
+// SendTemplates sends the open message, then all templates in messages of
+// their own, as happens before the first data (RFC 7011 §8.4); the first
+// message with data then leads with them once more (RFC 3954 §7). NetFlow v5
+// has none.
+func (s *Session) SendTemplates(now flow.Time) {
+	if s.cfg.Protocol == NetFlow5 {
+		return
+	}
+	s.Flush(now)
+	s.open(now)
+	s.appendTemplates(now)
+	s.announced = true
+	s.Flush(now)
+}
+
+// appendTemplates appends all templates and options to the open message, and
+// to as many more as they need.
+func (s *Session) appendTemplates(now flow.Time) {
+	for _, t := range []*template{s.templates.ipv4, s.templates.ipv6, s.templates.ipv4via6} {
+		s.appendInSet(s.format.templateSet, t.record, now)
+		s.msg.Templates++
+	}
+	if o := s.options; o != nil {
+		// One Options Template Record and one sampler a set: nfdump reads only
+		// the first of each.
+		s.appendInSet(s.format.optionsSet, o.template, now)
+		s.msg.Templates++
+		s.appendInSet(o.id, o.record, now)
+		s.msg.DataRecords++
+	}
+	s.templatesNow = false
+	s.templatesAt = now
+	s.packets = 0
+}
+
+func (s *Session) appendInSet(id uint16, b []byte, now flow.Time) {
+	if !s.fits(id, len(b)) {
+		s.Flush(now)
+		s.open(now)
+	}
+	s.openSet(id)
+	s.buf = append(s.buf, b...)
+}

@@ -1,0 +1,109 @@
+package export
+
+import "cacheflow/cache/flow"
+
+// A template is a Template Record (RFC 3954 §5.2, RFC 7011 §3.4.1) and what
+// encodes the Data Records that it describes.
+type template struct {
+	id     uint16
+	groups []group
+	size   int    // octets of one Data Record
+	record []byte // the Template Record as it goes out: id, field count, fields
+}
+
+// appendRecord appends r as one Data Record.
+func (t *template) appendRecord(b []byte, r *flow.Record, epoch int64) []byte {
+	for i := range t.groups {
+		b = t.groups[i].put(b, r, epoch)
+	}
+	return b
+}
+
+func newTemplate(id uint16, groups []group) *template {
+	t := &template{id: id, groups: groups}
+	var fields []field
+	for _, g := range groups {
+		fields = append(fields, g.fields...)
+	}
+	for _, f := range fields {
+		t.size += int(f.length)
+	}
+	t.record = be.AppendUint16(t.record, id)
+	t.record = be.AppendUint16(t.record, uint16(len(fields)))
+	t.record = appendFields(t.record, fields)
+	return t
+}
+
+// appendFields appends field specifiers without enterprise number, which are
+// the same in NetFlow v9 and IPFIX.
+func appendFields(b []byte, fields []field) []byte {
+	for _, f := range fields {
+		b = be.AppendUint16(b, f.id)
+		b = be.AppendUint16(b, f.length)
+	}
+	return b
+}
+
+// templates are the Data Record layouts of one session. The third one is for
+// IPv4 routes with an IPv6 gateway (RFC 8950): such a next hop fits into no
+// IPv4 field, and 16 octets of zeros in every other record would be a waste.
+type templates struct {
+	ipv4, ipv6, ipv4via6 *template
+}
+
+// pick returns the template for r, or nil where r is of neither IP version.
+func (t *templates) pick(r *flow.Record) *template {
+	switch {
+	case r.Version == 6:
+		return t.ipv6
+	case r.Version != 4:
+		return nil
+	case r.NextHopVersion == 6:
+		return t.ipv4via6
+	}
+	return t.ipv4
+}
+
+// Template ids: RFC 3954 and RFC 7011 scope them to one Observation Domain,
+// but a collector may not (vflow stores templates by exporter address and id
+// alone). So each domain takes a run of idsPerDomain that its number selects,
+// NetFlow v9 the lower and IPFIX the upper half of it. Two domains of one
+// address share a run with probability 1 in 4 080, and then still agree on what
+// each id means unless they are configured to export different fields.
+const (
+	firstTemplateID = 256
+	idsPerDomain    = 16
+	idRuns          = (1<<16 - firstTemplateID) / idsPerDomain
+)
+
+func templateBase(p Protocol, domain uint32) uint16 {
+	base := firstTemplateID + uint16(domain%idRuns)*idsPerDomain
+	if p == IPFIX {
+		base += idsPerDomain / 2
+	}
+	return base
+}
+
+// newTemplates lays out the records: the Flow Key first, then what was
+// collected, as a router's templates have them.
+func newTemplates(c *Config) templates {
+	times, v6, flags := timesUptime, route6v9, flags1
+	if c.Protocol == IPFIX {
+		times, v6 = timesWall, route6
+	}
+	if c.WideTCPFlags {
+		flags = flags2
+	}
+	layout := func(offset uint16, addresses, route group) *template {
+		groups := []group{addresses, common, times, route, flags}
+		if c.Sampling.Interval > 0 {
+			groups = append(groups, sampler(c))
+		}
+		return newTemplate(templateBase(c.Protocol, c.SourceID)+offset, groups)
+	}
+	return templates{
+		ipv4:     layout(0, addresses4, route4),
+		ipv6:     layout(1, addresses6, v6),
+		ipv4via6: layout(2, addresses4, route4via6),
+	}
+}
