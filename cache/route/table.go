@@ -1,0 +1,143 @@
+//go:build linux
+
+package route
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Table keeps the copy of the forwarding table. Its Readers answer lookups.
+type Table struct {
+	listener *listener
+	dumper   *dumper
+	ready    chan struct{}
+	view     atomic.Pointer[view]
+	links    links
+
+	mu      sync.Mutex
+	readers []*Reader
+
+	notifications, overruns, resyncs atomic.Uint64
+	sizes                            [2]struct{ main, local atomic.Int64 }
+
+	// What follows belongs to the goroutine of Run.
+	tables *tables
+	custom [2]bool // families whose rules are not the default ones
+	behind bool
+	plan   plan
+	buffer [1 << 16]byte
+}
+
+// New returns a Table of the network namespace that the calling thread is in.
+// It needs no privilege. Until Run has loaded the table, lookups ask the kernel.
+func New(o Options) (*Table, error) {
+	if o.ReceiveBuffer == 0 {
+		o.ReceiveBuffer = 4 << 20
+	}
+	l, err := listen(o.ReceiveBuffer)
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDumper()
+	if err != nil {
+		l.file.Close()
+		return nil, err
+	}
+	t := &Table{listener: l, dumper: d, ready: make(chan struct{}), behind: true}
+	t.tables = newTables(t.links.down)
+	t.tables.publish()
+	t.publish()
+	return t, nil
+}
+
+// NewReader returns a Reader for one goroutine. The calling thread has to be in
+// the network namespace that the Table was made in.
+func (t *Table) NewReader() (*Reader, error) {
+	r := &Reader{table: t}
+	if err := r.kernel.open(); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.readers = append(t.readers, r)
+	return r, nil
+}
+
+// Ready is closed once the table is loaded.
+func (t *Table) Ready() <-chan struct{} { return t.ready }
+
+// String names the task.
+func (t *Table) String() string { return "route table" }
+
+// Stats returns the counters. Any goroutine may call it.
+func (t *Table) Stats() Stats {
+	s := Stats{
+		Notifications: t.notifications.Load(),
+		Overruns:      t.overruns.Load(),
+		Resyncs:       t.resyncs.Load(),
+	}
+	for f := range t.sizes {
+		s.Routes[f], s.Local[f] = int(t.sizes[f].main.Load()), int(t.sizes[f].local.Load())
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.readers {
+		s.Lookups += r.lookups.Load()
+		s.Asked += r.asked.Load()
+		s.AskFailed += r.failed.Load()
+	}
+	return s
+}
+
+// Run loads the table and keeps it current until ctx is canceled; then it
+// returns nil. It may be called once.
+func (t *Table) Run(ctx context.Context) error {
+	defer t.dumper.close()
+	defer t.listener.file.Close()
+	defer context.AfterFunc(ctx, func() { t.listener.file.Close() })()
+	if err := t.load(); err != nil {
+		return ignoreCanceled(ctx, err)
+	}
+	close(t.ready)
+	for {
+		n, err := t.listener.read(t.buffer[:], t.plan.due)
+		switch {
+		case err == nil:
+			t.handle(t.buffer[:n])
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			t.resync()
+		case errors.Is(err, unix.ENOBUFS):
+			t.overrun()
+		default:
+			return ignoreCanceled(ctx, fmt.Errorf("read route notifications: %w", err))
+		}
+	}
+}
+
+func ignoreCanceled(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// publish shows Readers the state.
+func (t *Table) publish() {
+	t.view.Store(&view{tables: t.tables, custom: t.custom, behind: t.behind, fallback: t.tables.fallback})
+	t.count()
+}
+
+// count publishes the sizes of the tables.
+func (t *Table) count() {
+	for f := range t.sizes {
+		t.sizes[f].main.Store(int64(t.tables.ribs[f].main.trie.size()))
+		t.sizes[f].local.Store(int64(t.tables.ribs[f].local.trie.size()))
+	}
+}
