@@ -1,0 +1,63 @@
+package ios
+
+import (
+	"fmt"
+	"strings"
+
+	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/control"
+)
+
+// abbreviations are the router's short forms of its interface types.
+var abbreviations = [][2]string{
+	{"HundredGigE", "Hu"}, {"FortyGigabitEthernet", "Fo"}, {"TwentyFiveGigE", "Twe"}, {"TenGigabitEthernet", "Te"},
+	{"GigabitEthernet", "Gi"}, {"FastEthernet", "Fa"}, {"Ethernet", "Et"}, {"Serial", "Se"}, {"Loopback", "Lo"},
+	{"Tunnel", "Tu"}, {"Port-channel", "Po"}, {"Vlan", "Vl"}, {"Dialer", "Di"}, {"Multilink", "Mu"},
+	{"Virtual-Access", "Vi"}, {"Virtual-Template", "Vt"}, {"Cellular", "Ce"}, {"ATM", "AT"},
+}
+
+// shortName returns an interface's name in at most width characters: a router's
+// name in its short form, any other as it is.
+func shortName(name string, width int) string {
+	for _, a := range abbreviations {
+		if rest, ok := strings.CutPrefix(name, a[0]); ok && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+			name = a[1] + rest
+			break
+		}
+	}
+	return name[:min(len(name), width)]
+}
+
+// source returns the column of the interface that the flow came in by, which is
+// Null where there is none or it is not known.
+func source(f *control.Flow, width int) string {
+	return interfaceName(f.IngressInterface, f.IngressInterfaceName, width)
+}
+
+// destination returns the column of the interface that the flow leaves by:
+// Local where this host is the destination, Null where there is no route. A
+// flow that was metered at egress is marked with an asterisk.
+func destination(f *control.Flow, width int) string {
+	mark := ""
+	if f.FlowDirection == flow.Egress {
+		mark = "*"
+		width--
+	}
+	switch {
+	case f.ForwardingStatus.IsLocal():
+		return "Local" + mark
+	case f.ForwardingStatus.IsDropped():
+		return "Null" + mark
+	}
+	return interfaceName(f.EgressInterface, f.EgressInterfaceName, width) + mark
+}
+
+func interfaceName(index uint32, name string, width int) string {
+	switch {
+	case index == 0:
+		return "Null"
+	case name == "":
+		return shortName(fmt.Sprintf("if%d", index), width) // gone, or never told
+	}
+	return shortName(name, width)
+}
