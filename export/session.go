@@ -114,15 +114,22 @@ func (s *Session) Due() (flow.Time, bool) { return s.opened.Add(FlushInterval), 
 // Tick sends what is due at now: the open message after FlushInterval, and
 // templates whose time has come while there was nothing to send.
 func (s *Session) Tick(now flow.Time) {
-	if due, open := s.Due(); open {
-		if now >= due {
-			s.Flush(now)
-		}
-		return
-	}
-	if s.announced && s.refreshDue(now) {
+	due, ok := s.next()
+	switch {
+	case !ok || now < due:
+	case len(s.buf) > 0:
+		s.Flush(now)
+	default:
 		s.SendTemplates(now)
 	}
+}
+
+// next returns when Tick has something to do; false for never, as things are.
+func (s *Session) next() (flow.Time, bool) {
+	if due, open := s.Due(); open {
+		return due, true
+	}
+	return s.refreshAt(), s.announced
 }
 
 // Flush finishes the open message, if there is one. Its header time is now, or

@@ -72,8 +72,10 @@ func (s *Session) RequestTemplates() { s.templatesNow = true }
 // refreshDue tells whether templates have to go out again (RFC 3954 §7, RFC
 // 7011 §8.4).
 func (s *Session) refreshDue(now flow.Time) bool {
-	return s.packets >= s.cfg.TemplatePackets || now.Sub(s.templatesAt) >= s.cfg.TemplateInterval
+	return s.packets >= s.cfg.TemplatePackets || now >= s.refreshAt()
 }
+
+func (s *Session) refreshAt() flow.Time { return s.templatesAt.Add(s.cfg.TemplateInterval) }
 
 // SendTemplates sends the open message, then all templates in messages of
 // their own, as happens before the first data (RFC 7011 §8.4); the first

@@ -1,0 +1,116 @@
+package export
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"cacheflow/cache/flow"
+)
+
+func TestFieldByField(t *testing.T) {
+	records := []flow.Record{record4(), record6(), record4via6(), record4(), record6()}
+	icmp := record4()
+	icmp.Protocol, icmp.SrcPort, icmp.DstPort = flow.ProtocolICMP, 0, 3<<8|1
+	records = append(records, icmp)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		records = append(records, randomRecord(rnd))
+	}
+	for _, p := range []Protocol{NetFlow9, IPFIX} {
+		c := newCollector(t)
+		s := c.session(Config{Protocol: p, SourceID: 7})
+		now := flow.Time(0)
+		for i := range records {
+			now = max(now, records[i].Expired)
+			if why := s.Append(&records[i], now); why != None {
+				t.Fatal(why)
+			}
+		}
+		s.Flush(now)
+		got := c.all()
+		if len(got) != len(records) {
+			t.Fatalf("%v: %d records decoded, want %d", p, len(got), len(records))
+		}
+		for i := range got {
+			compare(t, p, &records[i], got[i])
+		}
+	}
+}
+
+func TestFieldByFieldV5(t *testing.T) {
+	c := newCollector(t)
+	s := c.session(Config{Protocol: NetFlow5, EngineType: 1, EngineID: 2})
+	rnd := rand.New(rand.NewPCG(3, 4))
+	var sent []flow.Record
+	for i := range 500 {
+		r := randomRecord(rnd)
+		if i == 0 {
+			r = record4()
+		}
+		r.Packets, r.Octets = r.Packets%(1<<32), r.Octets%(1<<32)
+		switch why := s.Append(&r, 90000e9); {
+		case why == None && r.Version == 4:
+			sent = append(sent, r)
+		case why != NotIPv4 || r.Version != 6:
+			t.Fatalf("version %d: %v", r.Version, why)
+		}
+	}
+	s.Flush(90000e9)
+	i := 0
+	for _, m := range c.messages {
+		for _, r := range m.v5.Records {
+			compare5(t, &sent[i], r)
+			i++
+		}
+	}
+	if i != len(sent) {
+		t.Errorf("%d records decoded, want %d", i, len(sent))
+	}
+}
+
+func TestElements(t *testing.T) {
+	for i := range elements[1:] {
+		if elements[i].ID >= elements[i+1].ID {
+			t.Errorf("element %d stands before %d", elements[i].ID, elements[i+1].ID)
+		}
+	}
+	if e, ok := ElementByID(153); !ok || e.Name != "flowEndMilliseconds" || e.Length != 8 {
+		t.Errorf("element 153: %+v, %v", e, ok)
+	}
+	if _, ok := ElementByID(3); ok {
+		t.Error("element 3 is not exported")
+	}
+}
+
+// TestTemplatesFit holds MinMTU to what it promises, and every field to its
+// element's length (RFC 7011 §6.2: only integers may be shorter).
+func TestTemplatesFit(t *testing.T) {
+	for _, p := range []Protocol{NetFlow9, IPFIX} {
+		cfg, err := Config{Protocol: p, WideTCPFlags: true, Sampling: Sampling{Interval: 1}}.withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ts := newTemplates(&cfg)
+		for _, tm := range []*template{ts.ipv4, ts.ipv6, ts.ipv4via6} {
+			if n := header9 + setHeader + pad4(max(len(tm.record), tm.size)); n > MinMTU {
+				t.Errorf("%v template %d needs %d octets", p, tm.id, n)
+			}
+			for f := tm.record[4:]; len(f) > 0; f = f[4:] {
+				id, length := be.Uint16(f), int(be.Uint16(f[2:]))
+				e, ok := ElementByID(id)
+				integer := e.Type >= Unsigned8 && e.Type <= Unsigned64
+				if !ok || length > e.Length || length < e.Length && !integer && e.Type != OctetArray {
+					if id == flowLabelIPv6 && p == NetFlow9 {
+						continue
+					}
+					t.Errorf("%v template %d: element %d (%s) of %d octets", p, tm.id, id, e.Name, length)
+				}
+			}
+			r := record6()
+			r.Version = 4
+			if b := tm.appendRecord(nil, &r, 0); len(b) != tm.size {
+				t.Errorf("%v template %d: record of %d octets, template says %d", p, tm.id, len(b), tm.size)
+			}
+		}
+	}
+}

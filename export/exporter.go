@@ -1,0 +1,300 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"cacheflow/cache/flow"
+)
+
+// Exporter sends flow records to one collector. New makes one, Run sends, any
+// number of metering goroutines call Put or PutWait meanwhile or before, and
+// Shutdown ends it.
+type Exporter struct {
+	cfg  Config
+	dial func(context.Context) (socket, error)
+
+	wake     chan struct{}   // capacity 1: there are records, or Shutdown was called
+	roomy    chan struct{}   // capacity 1: a full queue has room again
+	done     chan struct{}   // closed when nothing will be sent any more
+	draining context.Context // ends with Shutdown
+	drain    context.CancelFunc
+
+	mu     sync.Mutex // guards what follows
+	queue  queue
+	stats  Stats
+	state  state
+	local  netip.AddrPort
+	cancel context.CancelFunc // ends Run
+}
+
+type state uint8
+
+const (
+	idle    state = iota // neither Run nor Shutdown was called
+	running              // in Run
+	closing              // Shutdown was called: Run drains the queue
+	ended
+)
+
+// ErrClosed is returned by PutWait and Run after Shutdown, or once Run has
+// returned.
+var ErrClosed = net.ErrClosed
+
+// New returns an exporter for one collector. It allocates the queue and does
+// nothing else.
+func New(cfg Config) (*Exporter, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkAddress(cfg.Address, cfg.Source); err != nil {
+		return nil, err
+	}
+	e := &Exporter{
+		cfg:   cfg,
+		wake:  make(chan struct{}, 1),
+		roomy: make(chan struct{}, 1),
+		done:  make(chan struct{}),
+		queue: newQueue(cfg.QueueRecords),
+		stats: Stats{
+			Name: cfg.Name, Protocol: cfg.Protocol, Address: cfg.Address, QueueRecords: cfg.QueueRecords,
+		},
+	}
+	e.draining, e.drain = context.WithCancel(context.Background())
+	e.dial = func(ctx context.Context) (socket, error) { return dialUDP(ctx, cfg.Address, cfg.Source) }
+	return e, nil
+}
+
+// Config returns the configuration with its defaults filled in.
+func (e *Exporter) Config() Config { return e.cfg }
+
+// String returns the exporter's name.
+func (e *Exporter) String() string { return e.cfg.Name }
+
+// Put queues copies of rs and returns how many there was room for; the others
+// are dropped and counted. It never waits, other than for the queue's lock.
+func (e *Exporter) Put(rs []flow.Record) (accepted int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.accept(rs)
+	e.refuse(rs[n:])
+	return n
+}
+
+// PutWait queues copies of rs and waits for room. It returns ctx's error or
+// ErrClosed if not all of them found any; the rest is dropped and counted.
+func (e *Exporter) PutWait(ctx context.Context, rs []flow.Record) error {
+	for {
+		e.mu.Lock()
+		rs = rs[e.accept(rs):]
+		if len(rs) == 0 {
+			if e.queue.room() > 0 {
+				notify(e.roomy) // for whoever else waits
+			}
+			e.mu.Unlock()
+			return nil
+		}
+		err := ctx.Err()
+		if err == nil && e.state >= closing {
+			err = ErrClosed
+		}
+		if err != nil {
+			e.refuse(rs)
+			e.mu.Unlock()
+			return err
+		}
+		e.mu.Unlock()
+		select {
+		case <-e.roomy:
+		case <-e.draining.Done():
+		case <-e.done:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// accept queues what there is room for. The caller holds mu.
+func (e *Exporter) accept(rs []flow.Record) int {
+	if e.state >= closing {
+		return 0
+	}
+	n := e.queue.put(rs)
+	if n > 0 {
+		c := sum(rs[:n])
+		e.stats.Made.add(c)
+		e.stats.Queued.add(c)
+		notify(e.wake)
+	}
+	return n
+}
+
+// refuse counts rs as dropped. The caller holds mu.
+func (e *Exporter) refuse(rs []flow.Record) {
+	if len(rs) == 0 {
+		return
+	}
+	why := QueueFull
+	if e.state >= closing {
+		why = Closed
+	}
+	c := sum(rs)
+	e.stats.Made.add(c)
+	e.stats.Dropped[why].add(c)
+}
+
+// notify puts a token into c, unless one waits there already.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Stats returns the counters. They are consistent with each other.
+func (e *Exporter) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stats
+}
+
+// LocalAddr returns the address and port that datagrams leave from, once Run
+// has connected its socket; they stay the same until the process ends.
+func (e *Exporter) LocalAddr() (netip.AddrPort, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.local, e.local.IsValid()
+}
+
+// RemoteAddr returns the collector's address and port, once Run has connected
+// its socket.
+func (e *Exporter) RemoteAddr() (netip.AddrPort, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stats.Collector, e.stats.Collector.IsValid()
+}
+
+// Run sends what is put, until Shutdown has drained the queue (then it returns
+// nil) or ctx ends (then it drops what is left and returns ctx's error). While
+// the collector's name does not resolve, or its address cannot be used, Run
+// tries again with growing pauses, and records wait in the queue.
+func (e *Exporter) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.mu.Lock()
+	if e.state != idle {
+		e.mu.Unlock()
+		return ErrClosed
+	}
+	e.state, e.cancel = running, cancel
+	e.mu.Unlock()
+
+	sock, err := e.connect(ctx)
+	if errors.Is(err, ErrClosed) {
+		e.end(NoCollector)
+		return nil
+	} else if err != nil {
+		e.end(NoCollector)
+		return err
+	}
+	defer sock.Close()
+	newSender(e, sock).run(ctx)
+	e.end(Unsent)
+	return ctx.Err()
+}
+
+// Shutdown stops taking records, waits until those queued have been sent, and
+// returns nil. If ctx ends first, it drops what is left, counted, and returns
+// ctx's error. An exporter that has not reached its collector yet gives up at
+// once.
+func (e *Exporter) Shutdown(ctx context.Context) error {
+	e.mu.Lock()
+	was, cancel := e.state, e.cancel
+	if was < closing {
+		e.state = closing
+		e.drain()
+	}
+	e.mu.Unlock()
+	if was == idle {
+		e.end(NoCollector)
+	}
+	select {
+	case <-e.done:
+		return nil
+	case <-ctx.Done():
+		if cancel != nil {
+			cancel()
+		}
+		<-e.done
+		return ctx.Err()
+	}
+}
+
+// end drops what is left, and lets nothing more in.
+func (e *Exporter) end(why Reason) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.state == ended {
+		return
+	}
+	e.state = ended
+	left := e.queue.clear()
+	e.stats.Queued.sub(left)
+	e.stats.Dropped[why].add(left)
+	e.stats.Dropped[why].add(e.stats.Building)
+	e.stats.Building = Count{}
+	close(e.done)
+}
+
+// Pauses between two attempts to resolve and connect.
+const (
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
+
+// connect returns the one socket of this exporter's life, so that the
+// collector sees one source port (RFC 7011 §8.4 tells sessions apart by it).
+// It returns ErrClosed if Shutdown comes first.
+func (e *Exporter) connect(ctx context.Context) (socket, error) {
+	attempt, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.draining, cancel)()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		sock, err := e.dial(attempt)
+		if err == nil {
+			e.connected(sock)
+			return sock, nil
+		}
+		if pause == firstPause && attempt.Err() == nil {
+			e.cfg.Logger.Warn("collector not reachable yet, records wait", "exporter", e.cfg.Name, "error", err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-attempt.Done():
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, ErrClosed
+		}
+	}
+}
+
+func (e *Exporter) connected(sock socket) {
+	e.mu.Lock()
+	e.local, e.stats.Collector = addrPort(sock.LocalAddr()), addrPort(sock.RemoteAddr())
+	e.mu.Unlock()
+	e.cfg.Logger.Info("exporting", "exporter", e.cfg.Name, "protocol", e.cfg.Protocol,
+		"source", sock.LocalAddr(), "collector", sock.RemoteAddr())
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if u, ok := a.(*net.UDPAddr); ok {
+		p := u.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	return netip.AddrPort{}
+}

@@ -1,0 +1,264 @@
+package export
+
+import (
+	"context"
+	"time"
+
+	"cacheflow/cache/flow"
+)
+
+// sender is the goroutine of an exporter that has its socket.
+type sender struct {
+	e       *Exporter
+	sock    socket
+	session *Session
+	pacer   pacer
+	ctx     context.Context // of run, for the waits inside the session's sink
+	batch   []flow.Record
+	now     flow.Time // replay: the largest Expired so far
+
+	renewed  time.Time // when the socket's write deadline was last moved
+	asked    time.Time // when templates were last requested after a refusal
+	trouble  Reason    // what the last datagram met
+	attempts int       // sends repeated for the present datagram
+}
+
+const (
+	// batchRecords are taken from the queue at once.
+	batchRecords = 256
+	// sendTimeout bounds the wait for a full socket buffer.
+	sendTimeout = time.Second
+	// bufferPauses bounds the waits for a full device queue: 1, 2, 4 … 64 ms.
+	bufferPauses = 7
+	// askInterval is how often a collector that refuses is offered templates.
+	askInterval = time.Second
+)
+
+func newSender(e *Exporter, sock socket) *sender {
+	s := &sender{e: e, sock: sock, pacer: newPacer(e.cfg.Rate), batch: make([]flow.Record, batchRecords)}
+	s.session = newSession(e.cfg, s.send)
+	return s
+}
+
+// live tells whether a clock drives the session; else the records do.
+func (s *sender) live() bool { return s.e.cfg.Now != nil }
+
+// run sends until ctx ends, or the queue is empty and Shutdown was called.
+func (s *sender) run(ctx context.Context) {
+	s.ctx = ctx
+	if s.live() {
+		s.session.SendTemplates(s.e.cfg.Now())
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		n, last := s.take()
+		s.encode(s.batch[:n])
+		switch {
+		case n > 0:
+		case last:
+			s.flush()
+			return
+		default:
+			timer.Reset(s.pause())
+			select {
+			case <-s.e.wake:
+			case <-s.e.draining.Done():
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// take moves records from the queue to the batch; last says that no more can
+// come.
+func (s *sender) take() (n int, last bool) {
+	e := s.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n = e.queue.take(s.batch)
+	if n > 0 {
+		c := sum(s.batch[:n])
+		e.stats.Queued.sub(c)
+		e.stats.Building.add(c)
+		notify(e.roomy)
+	}
+	return n, e.state >= closing && e.queue.len == 0
+}
+
+// encode feeds the session.
+func (s *sender) encode(rs []flow.Record) {
+	if s.live() {
+		s.now = s.e.cfg.Now()
+		s.session.Tick(s.now)
+	}
+	for i := range rs {
+		if s.ctx.Err() != nil {
+			return // they stay in Building, which end drops
+		}
+		r := &rs[i]
+		if !s.live() {
+			s.advance(r.Expired)
+		}
+		if why := s.session.Append(r, s.now); why != None {
+			s.skip(r, why)
+		}
+	}
+	e := s.e
+	e.mu.Lock()
+	e.stats.Splits, e.stats.WideIfaces = s.session.Splits(), s.session.WideInterfaces()
+	e.mu.Unlock()
+}
+
+// advance moves the time of a replay to that of its records. What was due in
+// between goes out first, as of when it was due.
+func (s *sender) advance(t flow.Time) {
+	s.now = max(s.now, t)
+	if due, open := s.session.Due(); open && due <= s.now {
+		s.session.Flush(due)
+	}
+}
+
+func (s *sender) flush() {
+	if s.live() {
+		s.now = s.e.cfg.Now()
+	}
+	s.session.Flush(s.now)
+}
+
+// pause returns how long nothing is due, if no record comes.
+func (s *sender) pause() time.Duration {
+	if !s.live() {
+		return time.Hour
+	}
+	now := s.e.cfg.Now()
+	if due, ok := s.session.next(); ok {
+		return max(0, due.Sub(now))
+	}
+	return time.Hour
+}
+
+// skip counts a record that the protocol cannot carry.
+func (s *sender) skip(r *flow.Record, why Reason) {
+	e := s.e
+	c := Count{1, r.Packets, r.Octets}
+	e.mu.Lock()
+	e.stats.Building.sub(c)
+	e.stats.Dropped[why].add(c)
+	e.mu.Unlock()
+}
+
+// send is the session's sink. What cannot be sent is dropped; its sequence
+// numbers stay used, so that the collector sees the gap.
+func (s *sender) send(m *Message) {
+	why := s.transmit(m.Data)
+	s.report(why)
+	s.count(m, why)
+	s.pace()
+}
+
+func (s *sender) count(m *Message, why Reason) {
+	e := s.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stats.Building.sub(m.Flows)
+	e.stats.Retries += uint64(s.attempts)
+	if why != None {
+		e.stats.Dropped[why].add(m.Flows)
+		e.stats.Failed[why].add(len(m.Data))
+		return
+	}
+	e.stats.Sent.add(m.Flows)
+	e.stats.Datagrams.add(len(m.Data))
+	e.stats.Templates += uint64(m.Templates)
+}
+
+// pace waits until the next datagram may leave. It comes after a datagram and
+// not before one, so that no header is older than its departure.
+func (s *sender) pace() {
+	if d := s.pacer.sent(time.Now()); d > 0 {
+		s.e.mu.Lock()
+		s.e.stats.Paced++
+		s.e.mu.Unlock()
+		s.sleep(d)
+	}
+	if s.live() {
+		s.now = s.e.cfg.Now()
+	}
+}
+
+// transmit sends one datagram.
+func (s *sender) transmit(b []byte) Reason {
+	s.attempts = 0
+	for refused, pauses := false, 0; s.ctx.Err() == nil; s.attempts++ {
+		s.renewDeadline()
+		_, err := s.sock.Write(b)
+		if err == nil {
+			return None
+		}
+		switch why := classify(err); {
+		case why == Refused:
+			s.refusal()
+			if refused {
+				return Refused
+			}
+			// The error is the ICMP answer to an earlier datagram (udp(7)); this
+			// one has not been sent.
+			refused = true
+		case why == BufferFull && !isTimeout(err) && pauses < bufferPauses:
+			s.sleep(time.Millisecond << pauses)
+			pauses++
+		default:
+			return why
+		}
+	}
+	return Unsent
+}
+
+// renewDeadline bounds the wait of a Write for a full socket buffer to between
+// half and all of sendTimeout, without a call for each datagram.
+func (s *sender) renewDeadline() {
+	if now := time.Now(); now.Sub(s.renewed) > sendTimeout/2 {
+		s.renewed = now
+		s.sock.SetWriteDeadline(now.Add(sendTimeout)) // a datagram socket has no error for it
+	}
+}
+
+// refusal notes that nobody listened at the collector. Whoever will listen
+// there next knows no templates. (Not so in a replay, whose datagrams depend on
+// its records alone.)
+func (s *sender) refusal() {
+	s.e.mu.Lock()
+	s.e.stats.Refusals++
+	s.e.mu.Unlock()
+	if now := time.Now(); s.live() && now.Sub(s.asked) >= askInterval {
+		s.asked = now
+		s.session.RequestTemplates()
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func (s *sender) sleep(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.ctx.Done():
+	}
+}
+
+// report tells once that datagrams begin to fail, and once that they no longer
+// do.
+func (s *sender) report(why Reason) {
+	if why == s.trouble || why == Unsent {
+		return
+	}
+	log := s.e.cfg.Logger
+	if why == None {
+		log.Info("datagrams leave again", "exporter", s.e.cfg.Name)
+	} else {
+		log.Warn("datagram dropped", "exporter", s.e.cfg.Name, "reason", why)
+	}
+	s.trouble = why
+}

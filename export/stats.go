@@ -1,0 +1,56 @@
+package export
+
+import (
+	"net/netip"
+
+	"cacheflow/cache/flow"
+)
+
+// Stats are an exporter's counters since its start. They close over flow
+// records, packets and octets at every instant:
+//
+//	Made = Queued + Building + Sent + sum(Dropped)
+type Stats struct {
+	Name      string
+	Protocol  Protocol
+	Address   string         // as configured
+	Collector netip.AddrPort // the zero value until it is resolved
+
+	Made     Count // put, those refused among them
+	Queued   Count // in the queue now
+	Building Count // taken from it, and not yet in a datagram that was sent or dropped
+	Sent     Count // accepted by the kernel
+	Dropped  [Reasons]Count
+
+	Datagrams  Datagrams          // sent
+	Failed     [Reasons]Datagrams // not sent; what they carried is in Dropped
+	Templates  uint64             // Template and Options Template Records sent
+	Refusals   uint64             // ECONNREFUSED: the host's word that nobody listens
+	Retries    uint64             // sends repeated after ECONNREFUSED or a full buffer
+	Paced      uint64             // times that datagrams had to wait for Rate
+	Splits     uint64             // NetFlow v5: records beyond one per flow record
+	WideIfaces uint64             // NetFlow v5: interface indexes above 65535
+
+	QueueRecords int // size of the queue
+}
+
+// Datagrams counts datagrams and the octets of their payload.
+type Datagrams struct {
+	Count  uint64 `json:"count"`
+	Octets uint64 `json:"octets"`
+}
+
+func (d *Datagrams) add(payload int) {
+	d.Count++
+	d.Octets += uint64(payload)
+}
+
+// sum returns what the records carry.
+func sum(rs []flow.Record) Count {
+	c := Count{Records: uint64(len(rs))}
+	for i := range rs {
+		c.Packets += rs[i].Packets
+		c.Octets += rs[i].Octets
+	}
+	return c
+}

@@ -1,0 +1,110 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// A socket is a connected datagram socket: the part of net.Conn that is used.
+type socket interface {
+	Write(b []byte) (int, error)
+	SetWriteDeadline(t time.Time) error
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+	Close() error
+}
+
+// dialUDP resolves address and connects a socket to it, from source if that is
+// valid. Nothing is sent.
+func dialUDP(ctx context.Context, address string, source netip.Addr) (socket, error) {
+	remote, err := resolve(ctx, address, source)
+	if err != nil {
+		return nil, err
+	}
+	var local *net.UDPAddr
+	if source.IsValid() {
+		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+	}
+	conn, err := net.DialUDP("udp", local, net.UDPAddrFromAddrPort(remote))
+	if err != nil {
+		return nil, err // not the nil *UDPConn in an interface
+	}
+	return conn, nil
+}
+
+// resolve returns the first address of host:port that source can reach by its
+// family.
+func resolve(ctx context.Context, address string, source netip.Addr) (netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	for _, a := range addrs {
+		if a = a.Unmap(); !source.IsValid() || a.Is4() == source.Unmap().Is4() {
+			return netip.AddrPortFrom(a, uint16(port)), nil
+		}
+	}
+	return netip.AddrPort{}, fmt.Errorf("%s has no address of the family of source %s", host, source)
+}
+
+// checkAddress finds what no retry would heal.
+func checkAddress(address string, source netip.Addr) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); host == "" || err == nil && n == 0 || port == "" {
+		return fmt.Errorf("collector %q: want host:port", address)
+	}
+	if a, err := netip.ParseAddr(host); err == nil && source.IsValid() && a.Unmap().Is4() != source.Unmap().Is4() {
+		return fmt.Errorf("source %s and collector %s are of different IP versions", source, a)
+	}
+	return nil
+}
+
+// isTimeout reports whether a Write waited until its deadline.
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// classify tells by the error of a send why the datagram is lost.
+func classify(err error) Reason {
+	for _, c := range errnoReasons {
+		if errors.Is(err, c.err) {
+			return c.reason
+		}
+	}
+	return OtherError
+}
+
+var errnoReasons = []struct {
+	err    error
+	reason Reason
+}{
+	{syscall.ECONNREFUSED, Refused},
+	{syscall.ENOBUFS, BufferFull}, // the device's queue dropped it (udp(7), ip(7))
+	{syscall.EAGAIN, BufferFull},
+	{os.ErrDeadlineExceeded, BufferFull}, // the socket's buffer stayed full
+	{syscall.EMSGSIZE, TooLong},
+	{syscall.ENETUNREACH, Unreachable},
+	{syscall.EHOSTUNREACH, Unreachable},
+	{syscall.ENETDOWN, Unreachable},
+	{syscall.EHOSTDOWN, Unreachable},
+	{syscall.EPERM, NotPermitted},
+	{syscall.EACCES, NotPermitted},
+	{syscall.EINVAL, NoSource}, // Linux: the bound source address was removed
+	{syscall.EADDRNOTAVAIL, NoSource},
+}
