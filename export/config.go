@@ -35,7 +35,7 @@ type Config struct {
 	EngineType, EngineID uint8
 
 	// MTU is the largest datagram payload in octets, between MinMTU and MaxMTU;
-	// 0 is DefaultMTU.
+	// 0 is DefaultMTU, or NetFlow v5's full 30 records (1464).
 	MTU int
 	// TemplatePackets and TemplateInterval are how often templates are sent
 	// again: after so many datagrams, or so much cache time, whichever comes
@@ -86,6 +86,9 @@ const (
 // withDefaults returns c completed, or an error that names the wrong field.
 func (c Config) withDefaults() (Config, error) {
 	def(&c.Protocol, NetFlow9)
+	if c.Protocol == NetFlow5 {
+		def(&c.MTU, header5+maxRecords5*record5)
+	}
 	def(&c.MTU, DefaultMTU)
 	def(&c.TemplatePackets, defaultTemplatePackets)
 	def(&c.TemplateInterval, defaultTemplateInterval)
