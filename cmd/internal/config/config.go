@@ -1,0 +1,163 @@
+package config
+
+import (
+	_ "embed"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Reference is a configuration file that names every key with its meaning, its
+// bounds and its default.
+//
+//go:embed reference.yaml
+var Reference []byte
+
+// Config is a complete configuration. Default makes one; whoever changes fields
+// calls Validate.
+type Config struct {
+	Monitor   Monitor
+	Exporters []Exporter // none: the daemon shows what it meters itself
+	Control   Control
+	Log       Log
+}
+
+// Monitor is the flow monitor: what is metered, and how.
+type Monitor struct {
+	// Interfaces are names or path.Match patterns of names; none: the daemon
+	// chooses.
+	Interfaces []string
+	Direction  Direction
+	Capture    Capture
+	Workers    int   // 0: one for each CPU
+	RingMemory int64 // octets of each worker's rings, whatever the number of interfaces
+	Fragments  Fragments
+	// OwnExports has the exporter's own datagrams metered too.
+	OwnExports bool
+	Cache      Cache
+}
+
+// Cache is the flow cache. Its entries are shared out to the workers.
+type Cache struct {
+	Entries   int
+	Active    time.Duration // a flow ends this long after its first packet
+	Inactive  time.Duration // and this long after its latest
+	TCPLinger time.Duration // and this long after its first FIN or RST
+}
+
+// Direction chooses at which side of the interfaces packets are metered.
+type Direction string
+
+const (
+	DirectionAuto    Direction = "auto"    // both for one interface, ingress for several
+	DirectionIngress Direction = "ingress" // what comes in
+	DirectionBoth    Direction = "both"    // what leaves as well
+)
+
+// Capture chooses the Observation Point.
+type Capture string
+
+const (
+	CaptureAuto     Capture = "auto"     // the best that the kernel and the rights allow
+	CaptureAFPacket Capture = "afpacket" // AF_PACKET rings
+)
+
+// Fragments chooses what becomes of the fragments of an IP packet.
+type Fragments string
+
+const (
+	FragmentsJoin      Fragments = "join"       // later fragments get the first one's ports
+	FragmentsPortsZero Fragments = "ports-zero" // they have ports 0, as on a router
+)
+
+// Protocol is a wire format.
+type Protocol string
+
+const (
+	NetFlow5 Protocol = "netflow5"
+	NetFlow9 Protocol = "netflow9"
+	IPFIX    Protocol = "ipfix"
+)
+
+// Unlimited is an Exporter.Rate without bound.
+const Unlimited = -1
+
+// Exporter is a flow exporter: one collector and how it is served.
+type Exporter struct {
+	Name        string // unique; the destination where it is not given
+	Destination string // host:port
+	Protocol    Protocol
+	Source      netip.Addr // the zero Addr leaves it to the kernel
+	// SourceID is NetFlow v9's Source ID or IPFIX's Observation Domain ID; 0
+	// derives one that is unique.
+	SourceID             uint32
+	EngineType, EngineID uint8 // NetFlow v5's; both 0 derives them
+	MTU                  int   // largest datagram payload in octets
+	Rate                 int   // datagrams a second, or Unlimited
+	Queue                int   // records
+	TemplatePackets      int   // datagrams after which templates are sent again
+	TemplateTimeout      time.Duration
+	WideTCPFlags         bool // tcpControlBits in two octets
+}
+
+// Control is the control socket.
+type Control struct {
+	Socket string      // "": below /run, or in the user's runtime directory
+	Mode   fs.FileMode // permissions of the socket
+}
+
+// Log is the daemon's log, on standard error.
+type Log struct {
+	Level  slog.Level
+	Format LogFormat
+}
+
+// LogFormat is a form of log lines.
+type LogFormat string
+
+const (
+	LogText LogFormat = "text"
+	LogJSON LogFormat = "json"
+)
+
+// A Preset is a pair of timeouts with a name.
+type Preset string
+
+const (
+	// PresetRouter is the router's default: active 30 min, inactive 15 s.
+	PresetRouter Preset = "router"
+	// PresetMonitoring suits those who draw graphs: active 60 s, inactive 10 s.
+	PresetMonitoring Preset = "monitoring"
+)
+
+// Apply sets the timeouts of p, which must be one of the presets.
+func (c *Cache) Apply(p Preset) {
+	c.Active, c.Inactive = 30*time.Minute, 15*time.Second
+	if p == PresetMonitoring {
+		c.Active, c.Inactive = time.Minute, 10*time.Second
+	}
+}
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	c := &Config{
+		Monitor: Monitor{
+			Direction: DirectionAuto, Capture: CaptureAuto, Fragments: FragmentsJoin, RingMemory: 64 << 20,
+			Cache: Cache{Entries: 65536, TCPLinger: time.Second},
+		},
+		Control: Control{Mode: 0o600},
+		Log:     Log{Level: slog.LevelInfo, Format: LogText},
+	}
+	c.Monitor.Cache.Apply(PresetRouter)
+	return c
+}
+
+// DefaultExporter returns an exporter to destination with everything else at
+// its default.
+func DefaultExporter(destination string) Exporter {
+	return Exporter{
+		Name: destination, Destination: destination, Protocol: NetFlow9, MTU: 1400, Rate: 20_000,
+		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute,
+	}
+}

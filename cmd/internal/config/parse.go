@@ -1,0 +1,279 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxFile bounds a configuration file, in octets.
+const maxFile = 1 << 20
+
+// raw is the file as it stands: each value as text, "" where it is not given.
+type raw struct {
+	Monitor   rawMonitor    `yaml:"flow-monitor"`
+	Exporters []rawExporter `yaml:"flow-exporter"`
+	Control   rawControl    `yaml:"control"`
+	Log       rawLog        `yaml:"log"`
+}
+
+type rawMonitor struct {
+	Interfaces []string `yaml:"interfaces"`
+	Direction  string   `yaml:"direction"`
+	Capture    string   `yaml:"capture"`
+	Workers    string   `yaml:"workers"`
+	RingMemory string   `yaml:"ring-memory"`
+	Fragments  string   `yaml:"fragments"`
+	OwnExports string   `yaml:"own-exports"`
+	Cache      rawCache `yaml:"cache"`
+}
+
+type rawCache struct {
+	Entries   string     `yaml:"entries"`
+	Preset    string     `yaml:"preset"`
+	Timeout   rawTimeout `yaml:"timeout"`
+	TCPLinger string     `yaml:"tcp-linger"`
+}
+
+type rawTimeout struct {
+	Active   string `yaml:"active"`
+	Inactive string `yaml:"inactive"`
+}
+
+type rawExporter struct {
+	Name              string      `yaml:"name"`
+	Destination       string      `yaml:"destination"`
+	Protocol          string      `yaml:"protocol"`
+	Source            string      `yaml:"source"`
+	SourceID          string      `yaml:"source-id"`
+	ObservationDomain string      `yaml:"observation-domain"`
+	EngineType        string      `yaml:"engine-type"`
+	EngineID          string      `yaml:"engine-id"`
+	MTU               string      `yaml:"mtu"`
+	Rate              string      `yaml:"export-rate"`
+	Queue             string      `yaml:"queue"`
+	Template          rawTemplate `yaml:"template"`
+	WideTCPFlags      string      `yaml:"wide-tcp-flags"`
+}
+
+type rawTemplate struct {
+	Packets string `yaml:"packets"`
+	Timeout string `yaml:"timeout"`
+}
+
+type rawControl struct {
+	Socket string `yaml:"socket"`
+	Mode   string `yaml:"mode"`
+}
+
+type rawLog struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// Parse reads a configuration file; name is what errors call it. An error is an
+// *Error, or r's.
+func Parse(name string, r io.Reader) (*Config, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxFile:
+		return nil, &Error{File: name, Reason: fmt.Sprintf("longer than %d octets", maxFile)}
+	}
+	in, lines, err := decode(text)
+	if err != nil {
+		e := explain(err)
+		e.File = name
+		return nil, e
+	}
+	c := Default()
+	if err := c.read(in); err != nil {
+		err.File, err.Line = name, lines.of(err.key)
+		return nil, err
+	}
+	if err := c.Validate(); err != nil {
+		if e := (*Error)(nil); errors.As(err, &e) {
+			e.File, e.Line = name, lines.of(e.key)
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// reader turns text into values, up to the first error.
+type reader struct {
+	c   *Config
+	err *Error
+}
+
+// read fills in c what the file gives.
+func (c *Config) read(in *raw) *Error {
+	r := &reader{c: c}
+	r.monitor(&in.Monitor)
+	for i := range in.Exporters {
+		r.exporter(i, &in.Exporters[i])
+	}
+	r.set("control.mode", in.Control.Mode, func(s string) error {
+		mode, err := number(s, 8, 32)
+		c.Control.Mode = fs.FileMode(mode)
+		return err
+	})
+	assign(&c.Control.Socket, in.Control.Socket)
+	assign(&c.Log.Format, LogFormat(in.Log.Format))
+	r.set("log.format", in.Log.Format, func(string) error { return oneOf(c.Log.Format, LogText, LogJSON) })
+	r.set("log.level", in.Log.Level, func(s string) error {
+		if err := oneOf(s, "debug", "info", "warn", "error"); err != nil {
+			return err
+		}
+		return c.Log.Level.UnmarshalText([]byte(s))
+	})
+	return r.err
+}
+
+func (r *reader) monitor(in *rawMonitor) {
+	const of, cacheOf = "flow-monitor.", "flow-monitor.cache."
+	m := &r.c.Monitor
+	m.Interfaces = in.Interfaces
+	assign(&m.Direction, Direction(in.Direction))
+	assign(&m.Capture, Capture(in.Capture))
+	assign(&m.Fragments, Fragments(in.Fragments))
+	r.integer(of+"workers", in.Workers, &m.Workers)
+	r.set(of+"ring-memory", in.RingMemory, func(s string) (err error) {
+		m.RingMemory, err = size(s)
+		return err
+	})
+	r.boolean(of+"own-exports", in.OwnExports, &m.OwnExports)
+	r.integer(cacheOf+"entries", in.Cache.Entries, &m.Cache.Entries)
+	r.set(cacheOf+"preset", in.Cache.Preset, func(s string) error {
+		m.Cache.Apply(Preset(s))
+		return oneOf(Preset(s), PresetRouter, PresetMonitoring)
+	})
+	r.duration(cacheOf+"timeout.active", in.Cache.Timeout.Active, &m.Cache.Active)
+	r.duration(cacheOf+"timeout.inactive", in.Cache.Timeout.Inactive, &m.Cache.Inactive)
+	r.duration(cacheOf+"tcp-linger", in.Cache.TCPLinger, &m.Cache.TCPLinger)
+}
+
+func (r *reader) exporter(i int, in *rawExporter) {
+	of := fmt.Sprintf("flow-exporter.%d.", i)
+	r.c.Exporters = append(r.c.Exporters, DefaultExporter(in.Destination))
+	e := &r.c.Exporters[i]
+	assign(&e.Name, in.Name)
+	assign(&e.Protocol, Protocol(in.Protocol))
+	r.set(of+"source", in.Source, func(s string) (err error) {
+		if e.Source, err = netip.ParseAddr(s); err != nil {
+			err = fmt.Errorf("%q is not an IP address", s)
+		}
+		return err
+	})
+	r.identity(of, in, e)
+	r.integer(of+"mtu", in.MTU, &e.MTU)
+	if in.Rate == "unlimited" {
+		e.Rate = Unlimited
+	} else {
+		r.integer(of+"export-rate", in.Rate, &e.Rate)
+	}
+	r.integer(of+"queue", in.Queue, &e.Queue)
+	r.integer(of+"template.packets", in.Template.Packets, &e.TemplatePackets)
+	r.duration(of+"template.timeout", in.Template.Timeout, &e.TemplateTimeout)
+	r.boolean(of+"wide-tcp-flags", in.WideTCPFlags, &e.WideTCPFlags)
+}
+
+// identity reads the keys that tell an exporter from others, of which each
+// protocol has its own.
+func (r *reader) identity(of string, in *rawExporter, e *Exporter) {
+	id := func(key, value string, protocol Protocol, least uint64, bits int, put func(uint64)) {
+		r.set(of+key, value, func(s string) error {
+			if e.Protocol != protocol {
+				return fmt.Errorf("%s only", protocol)
+			}
+			n, err := number(s, 10, bits)
+			if err == nil && n < least {
+				return fmt.Errorf("must be at least %d", least)
+			}
+			put(n)
+			return err
+		})
+	}
+	domain := func(n uint64) { e.SourceID = uint32(n) }
+	id("source-id", in.SourceID, NetFlow9, 1, 32, domain)
+	id("observation-domain", in.ObservationDomain, IPFIX, 1, 32, domain)
+	id("engine-type", in.EngineType, NetFlow5, 0, 8, func(n uint64) { e.EngineType = uint8(n) })
+	id("engine-id", in.EngineID, NetFlow5, 0, 8, func(n uint64) { e.EngineID = uint8(n) })
+}
+
+// set has a value read, where it is given.
+func (r *reader) set(key, value string, read func(string) error) {
+	if value == "" || r.err != nil {
+		return
+	}
+	if err := read(value); err != nil {
+		r.err = r.c.errorAt(key, err)
+	}
+}
+
+func (r *reader) integer(key, value string, into *int) {
+	r.set(key, value, func(s string) error {
+		n, err := number(s, 10, 31)
+		*into = int(n)
+		return err
+	})
+}
+
+func (r *reader) boolean(key, value string, into *bool) {
+	r.set(key, value, func(s string) error {
+		*into = s == "true"
+		return oneOf(s, "true", "false")
+	})
+}
+
+func (r *reader) duration(key, value string, into *time.Duration) {
+	r.set(key, value, func(s string) (err error) {
+		if *into, err = time.ParseDuration(s); err == nil {
+			return nil
+		}
+		if _, err := strconv.ParseFloat(s, 64); err == nil {
+			return fmt.Errorf("%s has no unit: write %ss for seconds", s, s)
+		}
+		return fmt.Errorf("%q is not a duration such as 15s or 30m", s)
+	})
+}
+
+func assign[T ~string](into *T, value T) {
+	if value != "" {
+		*into = value
+	}
+}
+
+func number(s string, base, bits int) (uint64, error) {
+	n, err := strconv.ParseUint(s, base, bits)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("%s is too large", s)
+	case err != nil:
+		return 0, fmt.Errorf("%q is not a number", s)
+	}
+	return n, nil
+}
+
+// size reads octets: 65536, 64KiB, 64MiB, 1GiB.
+func size(s string) (int64, error) {
+	units := map[string]int{"KiB": 10, "MiB": 20, "GiB": 30}
+	digits, shift := s, 0
+	for unit, by := range units {
+		if d, ok := strings.CutSuffix(s, unit); ok {
+			digits, shift = strings.TrimSpace(d), by
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 62-shift)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a size such as 64MiB", s)
+	}
+	return int64(n) << shift, nil
+}

@@ -1,0 +1,251 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cacheflow/cache"
+)
+
+// Bounds. Where Flexible NetFlow has a range, this holds it.
+const (
+	maxInterfaceName = 15 // IFNAMSIZ, less its NUL
+	maxWorkers       = 256
+	minRingMemory    = 1 << 20
+	maxRingMemory    = 64 << 30
+	minTimeout       = time.Second
+	minMTU           = 256        // holds the longest template and record
+	maxMTU           = 65535 - 28 // IPv4 and UDP headers
+	maxRate          = 10_000_000
+	maxQueue         = 1 << 24
+	maxRefresh       = 1_000_000_000
+	maxRefreshTime   = 24 * time.Hour
+	maxSocketPath    = 107 // sockaddr_un, less its NUL
+)
+
+// Error tells what is wrong, and where: in a file, with its line, if it came
+// from one.
+type Error struct {
+	File   string
+	Line   int
+	Where  string // such as: flow-exporter "nfcapd": destination
+	Reason string
+
+	key string // such as: flow-exporter.0.destination
+}
+
+// Error returns one line: cacheflow.yaml:12: flow-exporter "x": destination: missing port.
+func (e *Error) Error() string {
+	parts := []string{e.Where, e.Reason}
+	if e.File != "" {
+		at := e.File
+		if e.Line > 0 {
+			at += ":" + strconv.Itoa(e.Line)
+		}
+		parts = slices.Insert(parts, 0, at)
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
+}
+
+// Validate returns an *Error for the first field that cannot be.
+func (c *Config) Validate() error {
+	checks := slices.Concat(c.Monitor.checks(), c.Control.checks())
+	for i := range c.Exporters {
+		checks = append(checks, c.Exporters[i].checks(fmt.Sprintf("flow-exporter.%d.", i))...)
+	}
+	checks = append(checks, c.collectors()...)
+	for _, ch := range checks {
+		if ch.err != nil {
+			return c.errorAt(ch.key, ch.err)
+		}
+	}
+	return nil
+}
+
+// check is the verdict on one key.
+type check struct {
+	key string
+	err error
+}
+
+// errorAt returns an Error for a key such as flow-exporter.0.destination.
+func (c *Config) errorAt(key string, err error) *Error {
+	parts := strings.Split(key, ".")
+	where := parts[0]
+	rest := parts[1:]
+	if len(rest) > 0 && where == "flow-exporter" {
+		if i, _ := strconv.Atoi(rest[0]); i < len(c.Exporters) && c.Exporters[i].Name != "" {
+			where += " " + strconv.Quote(c.Exporters[i].Name)
+		} else {
+			where += " " + strconv.Itoa(i+1)
+		}
+		rest = rest[1:]
+	}
+	if len(rest) > 0 {
+		where += ": " + strings.Join(rest, " ")
+	}
+	return &Error{Where: where, Reason: err.Error(), key: key}
+}
+
+func (m *Monitor) checks() []check {
+	const of, cacheOf = "flow-monitor.", "flow-monitor.cache."
+	return append(interfaceChecks(m.Interfaces),
+		check{of + "direction", oneOf(m.Direction, DirectionAuto, DirectionIngress, DirectionBoth)},
+		check{of + "capture", oneOf(m.Capture, CaptureAuto, CaptureAFPacket)},
+		check{of + "workers", within(m.Workers, 0, maxWorkers)},
+		check{of + "ring-memory", withinSize(m.RingMemory, minRingMemory, maxRingMemory)},
+		check{of + "fragments", oneOf(m.Fragments, FragmentsJoin, FragmentsPortsZero)},
+		check{cacheOf + "entries", within(m.Cache.Entries, cache.MinEntries, cache.MaxEntries)},
+		check{cacheOf + "timeout.active", within(m.Cache.Active, minTimeout, cache.MaxTimeout)},
+		check{cacheOf + "timeout.inactive", within(m.Cache.Inactive, minTimeout, cache.MaxTimeout)},
+		check{cacheOf + "tcp-linger", within(m.Cache.TCPLinger, 0, cache.MaxTimeout)},
+	)
+}
+
+func interfaceChecks(names []string) (checks []check) {
+	for i, name := range names {
+		checks = append(checks, check{fmt.Sprintf("flow-monitor.interfaces.%d", i), interfaceName(name, names[:i])})
+	}
+	return checks
+}
+
+func interfaceName(name string, before []string) error {
+	_, err := path.Match(name, "")
+	switch {
+	case name == "":
+		return errors.New("an empty name")
+	case err != nil:
+		return fmt.Errorf("%q is not a pattern", name)
+	case strings.ContainsAny(name, "/ \t\n"):
+		return fmt.Errorf("%q: an interface's name has no slash and no blank", name)
+	case !strings.ContainsAny(name, `*?[\`) && len(name) > maxInterfaceName:
+		return fmt.Errorf("%q: an interface's name has at most %d characters", name, maxInterfaceName)
+	case slices.Contains(before, name):
+		return fmt.Errorf("%q is given twice", name)
+	}
+	return nil
+}
+
+func (e *Exporter) checks(of string) []check {
+	checks := []check{
+		{of + "name", e.checkName()},
+		{of + "destination", e.checkDestination()},
+		{of + "protocol", oneOf(e.Protocol, NetFlow5, NetFlow9, IPFIX)},
+		{of + "source", e.checkSource()},
+		{of + "mtu", within(e.MTU, minMTU, maxMTU)},
+		{of + "queue", within(e.Queue, 1, maxQueue)},
+		{of + "template.packets", within(e.TemplatePackets, 1, maxRefresh)},
+		{of + "template.timeout", within(e.TemplateTimeout, time.Second, maxRefreshTime)},
+	}
+	if e.Rate != Unlimited {
+		checks = append(checks, check{of + "export-rate", within(e.Rate, 1, maxRate)})
+	}
+	if e.Protocol == NetFlow5 && e.SourceID != 0 {
+		checks = append(checks, check{of + "source-id", errors.New("netflow5 has an engine-type and an engine-id instead")})
+	}
+	if e.Protocol != NetFlow5 && e.EngineType|e.EngineID != 0 {
+		checks = append(checks, check{of + "engine-id", fmt.Errorf("%s has none", e.Protocol)})
+	}
+	return checks
+}
+
+func (e *Exporter) checkName() error {
+	if strings.ContainsFunc(e.Name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return errors.New("must have no blank and no control character")
+	}
+	return nil
+}
+
+func (e *Exporter) checkDestination() error {
+	if e.Destination == "" {
+		return errors.New("missing")
+	}
+	host, port, err := net.SplitHostPort(e.Destination)
+	var at *net.AddrError
+	switch {
+	case errors.As(err, &at) && at.Err == "missing port in address":
+		return errors.New("missing port")
+	case errors.As(err, &at) && at.Err == "too many colons in address":
+		return errors.New("an IPv6 address stands in brackets: [2001:db8::1]:2055")
+	case err != nil:
+		return errors.New("must be host:port")
+	case host == "":
+		return errors.New("missing host")
+	case strings.ContainsAny(host, " \t\n/"):
+		return fmt.Errorf("%q is not a host", host)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("port %q: must be 1 to 65535", port)
+	}
+	return nil
+}
+
+func (e *Exporter) checkSource() error {
+	if !e.Source.IsValid() {
+		return nil
+	}
+	host, _, _ := net.SplitHostPort(e.Destination)
+	if to, err := netip.ParseAddr(host); err == nil && to.Unmap().Is4() != e.Source.Unmap().Is4() {
+		return fmt.Errorf("%s and the destination are not of one IP version", e.Source)
+	}
+	return nil
+}
+
+// collectors checks that exporters can be told apart.
+func (c *Config) collectors() (checks []check) {
+	for i := range c.Exporters {
+		for j := range i {
+			a, b := &c.Exporters[j], &c.Exporters[i]
+			switch {
+			case a.Name == b.Name:
+				checks = append(checks, check{fmt.Sprintf("flow-exporter.%d.name", i), errors.New("is given twice")})
+			case a.Destination == b.Destination && a.Protocol == b.Protocol:
+				checks = append(checks, check{fmt.Sprintf("flow-exporter.%d.destination", i), fmt.Errorf("%q serves it already by %s", a.Name, a.Protocol)})
+			}
+		}
+	}
+	return checks
+}
+
+func (c *Control) checks() []check {
+	checks := []check{{key: "control.mode"}, {key: "control.socket"}}
+	if c.Mode&^0o777 != 0 || c.Mode&0o600 != 0o600 {
+		checks[0].err = errors.New("must be permissions that its owner can use, such as 0600 or 0660")
+	}
+	if len(c.Socket) > maxSocketPath {
+		checks[1].err = fmt.Errorf("the path has %d octets, %d at most", len(c.Socket), maxSocketPath)
+	}
+	return checks
+}
+
+func oneOf[T ~string](v T, of ...T) error {
+	if slices.Contains(of, v) {
+		return nil
+	}
+	names := make([]string, len(of))
+	for i := range of {
+		names[i] = string(of[i])
+	}
+	return fmt.Errorf("%q: must be %s", string(v), strings.Join(names, ", "))
+}
+
+func within[T int | time.Duration](v, lo, hi T) error {
+	if v < lo || v > hi {
+		return fmt.Errorf("%v: must be %v to %v", v, lo, hi)
+	}
+	return nil
+}
+
+func withinSize(v, lo, hi int64) error {
+	if v < lo || v > hi {
+		return fmt.Errorf("%d: must be %dMiB to %dGiB", v, lo>>20, hi>>30)
+	}
+	return nil
+}
