@@ -1,0 +1,90 @@
+# Everything that one does with cacheflow; `make help` lists it.
+
+GO          ?= go
+FUZZTIME    ?= 10m
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null)
+# The device of the default route, by the kernel's own table: route_table in proc_net(5).
+INTERFACE   ?= $(shell awk '$$2 == "00000000" && $$8 == "00000000" { print $$1; exit }' /proc/net/route 2>/dev/null)
+SUDO        := $(if $(filter-out 0,$(shell id -u)),sudo)
+
+# The binary is static and runs on any Linux of its architecture; the version above is all that it says of its checkout.
+export CGO_ENABLED = 0
+export GOFLAGS     = -buildvcs=false
+# Debian keeps collectors and network tools where a user's PATH does not look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+# Packages that other systems than Linux can build.
+PORTABLE := ./cache ./cache/flow ./capture ./capture/pcapfile ./export
+# Architectures besides the builder's: 32 bits, both byte orders' little one, and no unaligned access.
+CROSS    := arm arm64 mipsle riscv64
+# Packages whose goroutines share memory.
+RACE     := ./cache/route ./capture/... ./export ./cmd/...
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help build run demo test tools race bench fuzz fuzz-short lint cross generate check-generated fmt clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the static binary, bin/cacheflow
+	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/cacheflow ./cmd/cacheflow
+
+run: build ## meter the interface of the default route (INTERFACE=…) and show its flows; Ctrl-C ends it
+	@$(if $(SUDO),echo 'capturing packets needs root or CAP_NET_RAW: running bin/cacheflow with sudo',:)
+	@$(SUDO) bin/cacheflow run $(if $(INTERFACE),-i $(INTERFACE))
+
+demo: build ## watch the exporter at work on a gateway between network namespaces (root)
+	@$(GO) build -o bin/demo ./test/demo
+	@$(if $(SUDO),echo 'network namespaces need root: running bin/demo with sudo',:)
+	@$(SUDO) bin/demo bin/cacheflow
+
+test: tools $(if $(CI),fuzz-short) race ## install what the tests need (Debian, as root) and run all tests
+	@$(GO) test ./...
+
+tools:
+	@sh test/tools.sh
+
+# The race detector needs cgo.
+race:
+	@if command -v gcc >/dev/null; then CGO_ENABLED=1 $(GO) test -race -short $(RACE); \
+	else echo 'no gcc: the race detector is left out'; fi
+
+bench: ## run the benchmarks
+	@$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (10m)
+	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sort | \
+	sed -E 's|^(.*)/[^/]*:func (.*)|\1 \2|' | while read -r dir target; do \
+		echo "fuzz $$dir $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+	done
+
+fuzz-short:
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=20s
+
+lint: cross check-generated ## check format, vet, staticcheck, foreign architectures, go.mod and generated files
+	@files=$$(gofmt -l cache capture cmd export test); [ -z "$$files" ] || { echo "gofmt would change: $$files"; exit 1; }
+	@$(GO) vet ./...
+	@$(GO) run $(STATICCHECK) ./...
+	@$(GO) mod tidy -diff
+
+cross:
+	@for arch in $(CROSS); do GOOS=linux GOARCH=$$arch $(GO) vet ./... || exit 1; done
+	@GOOS=darwin $(GO) vet $(PORTABLE)
+
+generate: ## make the generated files anew
+	@$(GO) generate ./...
+
+# What `make generate` makes is what is committed, whatever else has changed in the tree.
+check-generated:
+	@tree() { git status --porcelain; git diff; }; \
+	before=$$(tree | cksum); $(MAKE) --no-print-directory generate; \
+	[ "$$before" = "$$(tree | cksum)" ] || { git --no-pager diff --stat; echo 'generated files are stale: run make generate and commit'; exit 1; }
+
+fmt: ## format the source
+	@gofmt -w cache capture cmd export test
+
+clean: ## remove what was built
+	@rm -rf bin
