@@ -64,6 +64,9 @@ type Config struct {
 	// Epoch is the wall time of flow.Time 0; it is asked at the start of each
 	// datagram. Nil is 1970-01-01.
 	Epoch func() time.Time
+	// Connected is called by Run once the exporter's addresses are known, before
+	// anything is sent; nil is never called.
+	Connected func()
 	// Logger is told when the collector is reached, lost and found again; nil
 	// is nobody.
 	Logger *slog.Logger

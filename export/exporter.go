@@ -289,6 +289,9 @@ func (e *Exporter) connected(sock socket) {
 	e.mu.Unlock()
 	e.cfg.Logger.Info("exporting", "exporter", e.cfg.Name, "protocol", e.cfg.Protocol,
 		"source", sock.LocalAddr(), "collector", sock.RemoteAddr())
+	if e.cfg.Connected != nil {
+		e.cfg.Connected()
+	}
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
