@@ -1,0 +1,259 @@
+//go:build linux
+
+package afpacket
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// apply brings what is captured in line with what is chosen. c.mu is held.
+func (c *Capture) apply(links []link, chosen choice) error {
+	if c.stopped {
+		return nil
+	}
+	wanted := map[uint32]link{}
+	for _, l := range chosen.links {
+		wanted[l.index] = l
+	}
+	detached, err := c.detach(wanted)
+	if err != nil {
+		return err
+	}
+	c.warnStacked(links, chosen.links)
+	turned, err := c.setDirection(chosen.several)
+	if err != nil {
+		return err
+	}
+	var fresh []link
+	for _, l := range chosen.links {
+		if c.members[l.index] == nil && l.up {
+			fresh = append(fresh, l)
+		}
+	}
+	reshare := detached || turned && c.shared != nil
+	share := c.plan.share(len(fresh))
+	for _, l := range fresh {
+		m, err := c.attach(l, share)
+		switch {
+		case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENETDOWN):
+			continue // gone or down again: it will be told
+		case err != nil:
+			return fmt.Errorf("capture on %s: %w", l.name, err)
+		}
+		c.members[l.index] = m
+		reshare = reshare || m.sockets == nil
+	}
+	if reshare && !c.stopped {
+		return c.shareRing(links)
+	}
+	return nil
+}
+
+// detach lets go of interfaces that are gone or no longer wanted, and reports
+// whether one of them was on the shared ring.
+func (c *Capture) detach(wanted map[uint32]link) (shared bool, err error) {
+	var errs []error
+	for index, m := range c.members {
+		if l, ok := wanted[index]; ok {
+			c.rename(m, l.name)
+			continue
+		}
+		delete(c.members, index)
+		if m.sockets != nil {
+			errs = append(errs, c.retire(m.sockets))
+			continue
+		}
+		shared = true
+		for _, s := range c.sources {
+			s.post(func() { s.tallies.leave(index) })
+		}
+	}
+	return shared, errors.Join(errs...)
+}
+
+func (c *Capture) rename(m *member, name string) {
+	if m.name == name {
+		return
+	}
+	m.name = name
+	for _, s := range c.sources {
+		s.post(func() { s.tallies.enter(m.index, name) })
+	}
+}
+
+// setDirection decides which frames are metered, and tells the filters; that of
+// the shared ring it leaves to shareRing. It reports whether the decision is new.
+func (c *Capture) setDirection(several bool) (bool, error) {
+	c.several = c.several || several
+	ingressOnly := c.cfg.Direction == IngressOnly || c.cfg.Direction == Auto && c.several
+	if ingressOnly == c.ingressOnly {
+		return false, nil
+	}
+	c.ingressOnly = ingressOnly
+	for _, s := range c.sources {
+		s.post(func() { s.ingressOnly = ingressOnly })
+	}
+	var errs []error
+	for _, m := range c.members {
+		for _, sock := range m.sockets {
+			errs = append(errs, sock.setFilter(c.filter()))
+		}
+	}
+	return true, errors.Join(errs...)
+}
+
+// filter is what the socket of one interface lets through.
+func (c *Capture) filter() *filterSpec {
+	return &filterSpec{snap: c.cfg.Snap, ingressOnly: c.ingressOnly}
+}
+
+// attach captures on an interface, by rings of its own of size octets where the
+// plan has room.
+func (c *Capture) attach(l link, size int) (*member, error) {
+	m := &member{link: l}
+	if !c.plan.take(size) {
+		if c.plan.shared > 0 {
+			return m, nil
+		}
+		c.awaitMemory() // of the interface's former self
+		if c.stopped || !c.plan.take(size) {
+			return nil, errors.New("its former ring is still being read")
+		}
+	}
+	group, err := c.openGroup(l.index, size)
+	if err != nil {
+		c.plan.give(size)
+		return nil, err
+	}
+	m.sockets, m.size = group, size
+	c.release(group, size)
+	c.hand(group, l.index, l.name)
+	var errs []error
+	for _, sock := range group {
+		errs = append(errs, sock.setFilter(c.filter()))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, c.retire(group))
+	}
+	return m, nil
+}
+
+// release gives the memory of a group back to the plan when the last of its
+// sockets has been closed.
+func (c *Capture) release(group []*socket, size int) {
+	left := len(group)
+	for _, sock := range group {
+		sock.closed = func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if left--; left > 0 {
+				return
+			}
+			c.plan.give(size)
+			select {
+			case c.freed <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// hand gives each source its socket of the group.
+func (c *Capture) hand(group []*socket, index uint32, name string) {
+	since := c.cfg.Clock.Now()
+	for w, sock := range group {
+		s := c.sources[w]
+		s.post(func() { s.addFeed(sock, index, name, since) })
+	}
+}
+
+// openGroup opens a socket for each worker, bound to the interface (0 is all)
+// and joined to a fanout. They let nothing through until their filters are set:
+// a group that is not complete would spread flows differently.
+func (c *Capture) openGroup(index uint32, size int) (group []*socket, err error) {
+	defer func() {
+		if err != nil {
+			for _, sock := range group {
+				sock.close()
+			}
+			group = nil
+		}
+	}()
+	ignoring := c.ingressOnly || index == loopbackIndex
+	id := 0
+	for range c.cfg.Workers {
+		sock, err := openSocket(size)
+		if err != nil {
+			return group, err
+		}
+		group = append(group, sock)
+		if ignoring {
+			sock.ignoreOutgoing()
+		}
+		if err := sock.bind(index); err != nil {
+			return group, fmt.Errorf("bind: %w", err)
+		}
+		if c.cfg.Workers == 1 {
+			break
+		}
+		if id, err = sock.join(id, ignoring); err != nil {
+			return group, err
+		}
+	}
+	if c.cfg.Workers > 1 {
+		return group, group[0].setProgram(c.program)
+	}
+	return group, nil
+}
+
+// shareRing lets the shared ring have the frames of the interfaces that have
+// none of their own. links are all interfaces of the host.
+func (c *Capture) shareRing(links []link) error {
+	if c.shared == nil {
+		group, err := c.openGroup(0, whole(c.plan.shared))
+		if err != nil {
+			return fmt.Errorf("capture on several interfaces: %w", err)
+		}
+		c.shared = group
+		c.hand(group, 0, "shared ring")
+	}
+	var wanted, existing []uint32
+	for index, m := range c.members {
+		if m.sockets != nil {
+			continue
+		}
+		wanted = append(wanted, index)
+		for _, s := range c.sources {
+			s.post(func() { s.tallies.enter(index, m.name) })
+		}
+	}
+	for _, l := range links {
+		existing = append(existing, l.index)
+	}
+	spec := c.filter()
+	spec.indexes = runs(wanted, existing)
+	var errs []error
+	for _, sock := range c.shared {
+		errs = append(errs, sock.setFilter(spec))
+	}
+	return errors.Join(errs...)
+}
+
+// warnStacked says once of each chosen interface that lies below another.
+func (c *Capture) warnStacked(links, chosen []link) {
+	for _, upper := range chosen {
+		lower := map[uint32]bool{}
+		below(links, upper, lower)
+		for _, l := range chosen {
+			pair := l.name + " below " + upper.name
+			if lower[l.index] && !c.warned[pair] {
+				c.warned[pair] = true
+				c.cfg.Log.Warn("an interface lies below another selected one: packets through both are metered twice",
+					"lower", l.name, "upper", upper.name)
+			}
+		}
+	}
+}

@@ -1,0 +1,196 @@
+//go:build linux
+
+package afpacket
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Capture gives each worker a Source, and attaches and detaches interfaces
+// while they are read.
+type Capture struct {
+	cfg     Config
+	program []unix.SockFilter // of the fanout groups
+	sources []*Source
+	freed   chan struct{} // is told when a ring's memory is free again
+
+	mu          sync.Mutex
+	plan        plan
+	members     map[uint32]*member // the interfaces that are captured, by index
+	shared      []*socket          // one for each worker, once there is a shared ring
+	several     bool               // several interfaces are or were selected
+	ingressOnly bool
+	stopped     bool
+	warned      map[string]bool // what was said already
+}
+
+// A member is an interface that is captured.
+type member struct {
+	link
+	sockets []*socket // one for each worker; nil where it is on the shared ring
+	size    int       // of each socket's ring, in octets
+}
+
+// Open starts to capture on the interfaces that the configuration selects, in
+// the network namespace of the calling thread. Interfaces that come later need
+// Run. An interface that is not there is no error.
+func Open(cfg Config) (*Capture, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Capture{cfg: cfg, members: map[uint32]*member{}, warned: map[string]bool{}, freed: make(chan struct{}, 1)}
+	if c.program, err = fanoutProgram(cfg.Seed); err != nil {
+		return nil, err
+	}
+	for range cfg.Workers {
+		w, err := newWaker()
+		if err != nil {
+			c.closeAll()
+			return nil, err
+		}
+		s := &Source{clock: cfg.Clock, decoder: cfg.Decoder(), waker: w}
+		s.watchFeeds()
+		c.sources = append(c.sources, s)
+	}
+	if err := c.start(); err != nil {
+		c.closeAll()
+		return nil, err
+	}
+	return c, nil
+}
+
+// start attaches what is there at the start.
+func (c *Capture) start() error {
+	links, err := listLinks()
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(links, c.cfg.Interfaces)
+	if err != nil {
+		return err
+	}
+	open := len(c.cfg.Interfaces) == 0
+	for _, p := range c.cfg.Interfaces {
+		open = open || isPattern(p)
+	}
+	count := len(chosen.links)
+	if !open {
+		count = len(c.cfg.Interfaces)
+	}
+	c.plan = newPlan(c.cfg.RingMemory, count, open)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.apply(links, chosen); err != nil {
+		return err
+	}
+	if err := c.probe(); err != nil {
+		return err
+	}
+	c.announce()
+	return nil
+}
+
+// probe tells at once of a missing right where no interface is there to show it.
+func (c *Capture) probe() error {
+	if len(c.members) > 0 {
+		return nil
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return socketError(err)
+	}
+	return unix.Close(fd)
+}
+
+// announce says once what is metered.
+func (c *Capture) announce() {
+	names := c.names()
+	if len(names) == 0 {
+		c.cfg.Log.Warn("no interface to capture on yet", "interfaces", strings.Join(c.cfg.Interfaces, " "))
+		return
+	}
+	what := "both directions"
+	if c.ingressOnly || len(names) == 1 && c.members[loopbackIndex] != nil {
+		what = "arriving packets only; this host's own need direction both"
+	}
+	c.cfg.Log.Info("capturing", "interfaces", strings.Join(names, " "), "metered", what,
+		"workers", c.cfg.Workers, "ring", fmt.Sprintf("%d KiB a worker", c.cfg.RingMemory>>10))
+}
+
+func (c *Capture) names() []string {
+	names := make([]string, 0, len(c.members))
+	for _, m := range c.members {
+		names = append(names, m.name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Sources returns one source for each worker. Each is read by one goroutine,
+// which closes it at its end.
+func (c *Capture) Sources() []*Source { return c.sources }
+
+// Interfaces returns the names of the interfaces that are captured now, sorted.
+// Any goroutine may call it.
+func (c *Capture) Interfaces() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names()
+}
+
+// Stop ends the capture: no new frame gets into a ring. Each source then hands
+// over what waits in its rings, and returns io.EOF. Any goroutine may call it.
+func (c *Capture) Stop() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return nil
+	}
+	c.stopped = true
+	var errs []error
+	for _, m := range c.members {
+		errs = append(errs, c.retire(m.sockets))
+	}
+	errs = append(errs, c.retire(c.shared))
+	for _, s := range c.sources {
+		s.post(func() { s.stopping = true })
+	}
+	return errors.Join(errs...)
+}
+
+// retire closes the filters of a group and has its rings read to their end.
+func (c *Capture) retire(group []*socket) error {
+	var errs []error
+	for w, sock := range group {
+		errs = append(errs, sock.setFilter(&filterSpec{nothing: true}))
+		s := c.sources[w]
+		s.post(func() { s.retire(sock) })
+	}
+	return errors.Join(errs...)
+}
+
+// closeAll undoes an Open that failed.
+func (c *Capture) closeAll() {
+	for _, s := range c.sources {
+		_ = s.Close() // returns nil
+	}
+}
+
+// awaitMemory waits a short time for the ring of an interface that is gone to be
+// closed by its reader. c.mu is held, and let go meanwhile.
+func (c *Capture) awaitMemory() {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	select {
+	case <-c.freed:
+	case <-time.After(300 * time.Millisecond):
+	}
+}
