@@ -45,7 +45,7 @@ func (d *fake) Export(ctx context.Context) (*Export, error) {
 		return nil, ctx.Err()
 	}
 	return &Export{Exporters: []Exporter{{Name: "nfcapd", Protocol: "netflow9", Version: 9, Destination: "192.0.2.1:2055",
-		Records: 46, Datagrams: 22, Dropped: []Drop{{DropTooLarge, 3, 1}}}}}, nil
+		Records: 46, Datagrams: 22, Dropped: []Drop{{DropTooLong, 3, 1}}}}}, nil
 }
 
 func (d *fake) Ledger(context.Context) (*ledger.Ledger, error) {

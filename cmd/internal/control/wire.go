@@ -140,15 +140,14 @@ type Drop struct {
 	Datagrams uint64     `json:"datagrams"`
 }
 
-// DropReason tells why records did not reach the collector. These are the ones
-// that a router counts; others are free text.
+// DropReason tells why records did not reach the collector, in the exporter's
+// words. These are the ones that a router counts on a line of their own.
 type DropReason string
 
 const (
-	DropQueueFull   DropReason = "queue full"  // no room between cache and exporter
-	DropNoRoute     DropReason = "no route"    // ENETUNREACH
-	DropUnreachable DropReason = "unreachable" // EHOSTUNREACH, ECONNREFUSED
-	DropTooLarge    DropReason = "too large"   // EMSGSIZE: above the path MTU
+	DropQueueFull   DropReason = "queue full"       // no room between cache and exporter
+	DropUnreachable DropReason = "unreachable"      // no route, no link, or the host is down
+	DropTooLong     DropReason = "message too long" // EMSGSIZE: above the path MTU
 )
 
 // Interfaces are the interfaces that the daemon meters or has seen.

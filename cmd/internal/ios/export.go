@@ -66,9 +66,9 @@ var dropLines = []struct {
 	reason control.DropReason
 	text   string
 }{
-	{control.DropNoRoute, "due to no fib"},
-	{control.DropUnreachable, "due to adjacency issues"},
-	{control.DropTooLarge, "due to fragmentation failures"},
+	{control.DropUnreachable, "due to no fib"},
+	{"", "due to adjacency issues"}, // the kernel's word is unreachable, too
+	{control.DropTooLong, "due to fragmentation failures"},
 	{"", "due to encapsulation fixup failures"}, // there is no such thing here
 }
 
@@ -97,9 +97,9 @@ func counters(w io.Writer, exporters []*control.Exporter) {
 	}
 	for _, r := range reasons { // those that the router does not know
 		if d, ok := dropped[r]; ok && d.Datagrams > 0 {
-			fmt.Fprintf(w, "  %d export packets were dropped due to %s\n", d.Datagrams, r)
+			fmt.Fprintf(w, "  %d export packets were dropped (%s)\n", d.Datagrams, r)
 		} else if ok && d.Records > 0 {
-			fmt.Fprintf(w, "  %d flows were not exported due to %s\n", d.Records, r)
+			fmt.Fprintf(w, "  %d flows were not exported (%s)\n", d.Records, r)
 		}
 	}
 }

@@ -176,14 +176,14 @@ func TestLinux(t *testing.T) {
 func TestExports(t *testing.T) {
 	golden(t, "exportdisabled", func(w io.Writer) error { return FlowExport(w, &control.Export{}) })
 	golden(t, "exports", func(w io.Writer) error {
-		drops := []control.Drop{{Reason: control.DropQueueFull, Records: 7}, {Reason: control.DropTooLarge, Records: 30, Datagrams: 1}}
+		drops := []control.Drop{{Reason: control.DropQueueFull, Records: 7}, {Reason: control.DropTooLong, Records: 30, Datagrams: 1}}
 		return FlowExport(w, &control.Export{Exporters: []control.Exporter{
 			{Version: 5, Destination: "192.0.2.1:2055", Source: "192.0.2.254", Records: 30, Datagrams: 1,
-				Dropped: append(drops, control.Drop{Reason: "IPv6 in NetFlow v5", Records: 12})},
+				Dropped: append(drops, control.Drop{Reason: "not IPv4", Records: 12})},
 			{Version: 10, Destination: "[2001:db8::1]:4739", Records: 1, Datagrams: 1},
 			{Version: 5, Destination: "192.0.2.2:2055", Source: "192.0.2.254", Records: 10, Datagrams: 1,
-				Dropped: append(drops, control.Drop{Reason: control.DropNoRoute, Records: 3, Datagrams: 2},
-					control.Drop{Reason: control.DropUnreachable, Records: 3, Datagrams: 3}, control.Drop{Reason: "operation not permitted", Records: 9, Datagrams: 4})},
+				Dropped: append(drops, control.Drop{Reason: control.DropUnreachable, Records: 3, Datagrams: 2},
+					control.Drop{Reason: "connection refused", Records: 3, Datagrams: 3}, control.Drop{Reason: "operation not permitted", Records: 9, Datagrams: 4})},
 		}})
 	})
 }

@@ -1,0 +1,63 @@
+package config
+
+// raw is the file as it stands: each value as text, "" where it is not given.
+type raw struct {
+	Monitor   rawMonitor    `yaml:"flow-monitor"`
+	Exporters []rawExporter `yaml:"flow-exporter"`
+	Control   rawControl    `yaml:"control"`
+	Log       rawLog        `yaml:"log"`
+}
+
+type rawMonitor struct {
+	Interfaces []string `yaml:"interfaces"`
+	Direction  string   `yaml:"direction"`
+	Capture    string   `yaml:"capture"`
+	Workers    string   `yaml:"workers"`
+	RingMemory string   `yaml:"ring-memory"`
+	Fragments  string   `yaml:"fragments"`
+	OwnExports string   `yaml:"own-exports"`
+	Cache      rawCache `yaml:"cache"`
+}
+
+type rawCache struct {
+	Entries   string     `yaml:"entries"`
+	Preset    string     `yaml:"preset"`
+	Timeout   rawTimeout `yaml:"timeout"`
+	TCPLinger string     `yaml:"tcp-linger"`
+}
+
+type rawTimeout struct {
+	Active   string `yaml:"active"`
+	Inactive string `yaml:"inactive"`
+}
+
+type rawExporter struct {
+	Name              string      `yaml:"name"`
+	Destination       string      `yaml:"destination"`
+	Protocol          string      `yaml:"protocol"`
+	Source            string      `yaml:"source"`
+	SourceID          string      `yaml:"source-id"`
+	ObservationDomain string      `yaml:"observation-domain"`
+	EngineType        string      `yaml:"engine-type"`
+	EngineID          string      `yaml:"engine-id"`
+	MTU               string      `yaml:"mtu"`
+	Rate              string      `yaml:"export-rate"`
+	Queue             string      `yaml:"queue"`
+	Template          rawTemplate `yaml:"template"`
+	WideTCPFlags      string      `yaml:"wide-tcp-flags"`
+}
+
+type rawTemplate struct {
+	Packets string `yaml:"packets"`
+	Timeout string `yaml:"timeout"`
+}
+
+type rawControl struct {
+	Socket string `yaml:"socket"`
+	Mode   string `yaml:"mode"`
+}
+
+type rawLog struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
