@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,4 +39,25 @@ func monotonic() int64 {
 		return 0 // cannot fail: the clock exists and the pointer is good
 	}
 	return ts.Nano()
+}
+
+// epoch is a Clock's Epoch, taken anew each minute: a step of the wall clock
+// shows in the export after a minute at most, and reading it costs nothing.
+type epoch struct {
+	clock Clock
+	mu    sync.Mutex
+	wall  time.Time
+	until flow.Time
+}
+
+// time returns the wall time of the timeline's zero. Any goroutine may call it.
+func (e *epoch) time() time.Time {
+	now := e.clock.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now >= e.until {
+		e.wall = time.Unix(0, e.clock.Epoch())
+		e.until = now.Add(time.Minute)
+	}
+	return e.wall
 }

@@ -31,6 +31,10 @@ type shard struct {
 	// handed counts what the source handed over, ownIgnored the part of it that
 	// was our own export datagrams.
 	handed, ownIgnored cache.Sum
+	// delivered counts the records handed over, by what they carry.
+	delivered cache.Sum
+
+	progress func() // called after each batch; may be nil
 
 	out     []flow.Record
 	failed  error // of deliver
@@ -69,12 +73,12 @@ func (s *shard) run(ctx context.Context) error {
 			break
 		}
 		if err != nil {
-			s.end()
+			s.clear()
 			return err
 		}
 		s.answer()
 	}
-	s.end()
+	s.clear()
 	return s.failed
 }
 
@@ -89,17 +93,27 @@ func (s *shard) step(batch []flow.Packet, horizon flow.Time) {
 	s.horizon = horizon
 	s.table.Expire(horizon, expireBatch)
 	s.flushOut()
+	if s.progress != nil {
+		s.progress()
+	}
 }
 
-// end empties the table: every flow leaves with a forced end.
-func (s *shard) end() {
-	s.table.Flush(s.table.Stats().Active)
+// clear empties the table: every flow leaves with a forced end. It returns how
+// many there were.
+func (s *shard) clear() int {
+	n := s.table.Flush(s.table.Stats().Active)
 	s.flushOut()
+	return n
 }
 
 func (s *shard) flushOut() {
 	if len(s.out) == 0 {
 		return
+	}
+	for i := range s.out {
+		s.delivered.Flows++
+		s.delivered.Packets += s.out[i].Packets
+		s.delivered.Octets += s.out[i].Octets
 	}
 	if err := s.deliver(s.out); err != nil && s.failed == nil {
 		s.failed = err

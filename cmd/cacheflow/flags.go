@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cacheflow/cache"
+	"cacheflow/capture"
+	"cacheflow/cmd/internal/config"
+	"cacheflow/export"
+)
+
+// meterFlags are the flags that run and replay share. What is not given stays
+// as the configuration file has it.
+type meterFlags struct {
+	file             string
+	exporters        []string
+	protocol         string
+	entries          int
+	active, inactive time.Duration
+	preset           string
+	ledger           string
+}
+
+func (f *meterFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVarP(&f.file, "config", "c", "", "configuration `file` (YAML)")
+	flags.StringArrayVarP(&f.exporters, "export", "e", nil, "export to a collector at `HOST:PORT`; may be repeated")
+	flags.StringVar(&f.protocol, "protocol", "netflow9", "netflow5, netflow9 or ipfix, for the collectors of -e")
+	flags.IntVar(&f.entries, "entries", 0, "flows that the cache holds (default 65536)")
+	flags.DurationVar(&f.active, "active", 0, "active timeout (default 30m)")
+	flags.DurationVar(&f.inactive, "inactive", 0, "inactive timeout (default 15s)")
+	flags.StringVar(&f.preset, "preset", "", "timeouts by name: router (30m, 15s) or monitoring (60s, 10s)")
+	flags.StringVar(&f.ledger, "ledger", "", "write the final ledger to `file`, as JSON")
+}
+
+// config reads the configuration file, if one is named, and lets the flags
+// speak louder.
+func (f *meterFlags) config(c *cobra.Command) (*config.Config, error) {
+	cfg := config.Default()
+	if f.file != "" {
+		r, err := os.Open(f.file)
+		if err != nil {
+			return nil, fmt.Errorf("configuration: %w", err)
+		}
+		defer r.Close()
+		if cfg, err = config.Parse(f.file, r); err != nil {
+			return nil, err
+		}
+	}
+	if f.preset != "" {
+		cfg.Monitor.Cache.Apply(config.Preset(f.preset))
+	}
+	if c.Flags().Changed("entries") {
+		cfg.Monitor.Cache.Entries = f.entries
+	}
+	if c.Flags().Changed("active") {
+		cfg.Monitor.Cache.Active = f.active
+	}
+	if c.Flags().Changed("inactive") {
+		cfg.Monitor.Cache.Inactive = f.inactive
+	}
+	for _, e := range f.exporters {
+		x := config.DefaultExporter(e)
+		x.Protocol = config.Protocol(f.protocol)
+		cfg.Exporters = append(cfg.Exporters, x)
+	}
+	return cfg, f.check()
+}
+
+// check finds what no configuration file could mean.
+func (f *meterFlags) check() error {
+	if _, err := export.ParseProtocol(f.protocol); err != nil {
+		return usagef("--protocol: %v", err)
+	}
+	switch config.Preset(f.preset) {
+	case "", config.PresetRouter, config.PresetMonitoring:
+		return nil
+	}
+	return usagef("--preset %q: want router or monitoring", f.preset)
+}
+
+// valid reports what is wrong with the configuration as wrong usage where no
+// file is involved.
+func (f *meterFlags) valid(cfg *config.Config) error {
+	err := cfg.Validate()
+	if err != nil && f.file == "" {
+		return usageError{err}
+	}
+	return err
+}
+
+func cacheConfig(m *config.Monitor) cache.Config {
+	return cache.Config{Entries: m.Cache.Entries, Active: m.Cache.Active, Inactive: m.Cache.Inactive, Linger: m.Cache.TCPLinger}
+}
+
+func decoderOptions(m *config.Monitor) capture.DecoderOptions {
+	return capture.DecoderOptions{KeepFragmentsApart: m.Fragments == config.FragmentsPortsZero}
+}
+
+func exportConfigs(exporters []config.Exporter) ([]export.Config, error) {
+	out := make([]export.Config, 0, len(exporters))
+	for _, x := range exporters {
+		p, err := export.ParseProtocol(string(x.Protocol))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, export.Config{
+			Name: x.Name, Protocol: p, Address: x.Destination, Source: x.Source,
+			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
+			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,
+			WideTCPFlags: x.WideTCPFlags, Rate: x.Rate, QueueRecords: x.Queue,
+		})
+	}
+	return out, nil
+}
+
+// logger writes to the command's standard error as the configuration says.
+func logger(c *cobra.Command, l config.Log) *slog.Logger {
+	opt := &slog.HandlerOptions{Level: l.Level}
+	if l.Format == config.LogJSON {
+		return slog.New(slog.NewJSONHandler(c.ErrOrStderr(), opt))
+	}
+	return slog.New(slog.NewTextHandler(c.ErrOrStderr(), opt))
+}
+
+// joinClose adds the error of closing a written file to err.
+func joinClose(err error, f *os.File) error { return errors.Join(err, f.Close()) }

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+	"cacheflow/capture/pcapfile"
+	"cacheflow/cmd/internal/config"
+	"cacheflow/cmd/internal/daemon"
+	"cacheflow/cmd/internal/ledger"
+	"cacheflow/cmd/internal/render"
+)
+
+// drainTime is how long the exporters may take at the end.
+const drainTime = time.Minute
+
+type replayFlags struct {
+	meterFlags
+	output, pace string
+	seed         uint64
+}
+
+func newReplay() *cobra.Command {
+	f := &replayFlags{}
+	c := &cobra.Command{
+		Use:   "replay FILE…",
+		Short: "Meter capture files on their own time",
+		Long: "Replay meters capture files (pcap or pcapng, plain or gzip, - for standard input) on their own time:\n" +
+			"the same file gives the same records and the same datagrams each time.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
+	}
+	f.register(c)
+	c.Flags().StringVarP(&f.output, "output", "o", "", "print records as table, json, csv or none (default table; none with -e)")
+	c.Flags().StringVar(&f.pace, "pace", "fast", "fast, real, or xN for N times as fast as it was captured")
+	c.Flags().Uint64Var(&f.seed, "hash-seed", 0, "seed of the cache's hash; it never changes the output")
+	return c
+}
+
+func (f *replayFlags) run(c *cobra.Command, paths []string) error {
+	cfg, err := f.config(c)
+	if err != nil {
+		return err
+	}
+	if err := f.valid(cfg); err != nil {
+		return err
+	}
+	speed, err := parsePace(f.pace)
+	if err != nil {
+		return usageError{err}
+	}
+	if f.output == "" {
+		f.output = "table"
+		if len(cfg.Exporters) > 0 {
+			f.output = "none"
+		}
+	}
+	format, err := render.ParseFormat(f.output)
+	if err != nil {
+		return usageError{err}
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	file, err := pcapfile.OpenAll(paths, pcapfile.Options{Decoder: decoderOptions(&cfg.Monitor), Stdin: c.InOrStdin()})
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var source capture.Source = file
+	if speed > 0 {
+		source = &daemon.Paced{Source: file, Speed: speed, Context: ctx}
+	}
+	return f.meter(ctx, c, cfg, file, source, format)
+}
+
+// meter replays source, prints what leaves, and then the ledger.
+func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.Config, file *pcapfile.Source, source capture.Source, format render.Format) error {
+	exporters, err := exportConfigs(cfg.Exporters)
+	if err != nil {
+		return err
+	}
+	log := logger(c, cfg.Log)
+	for i := range exporters {
+		exporters[i].Logger = log
+	}
+	r := &daemon.Replay{Source: source, Boot: file.Boot(), Cache: cacheConfig(&cfg.Monitor), Exporters: exporters, Drain: drainTime}
+	r.Cache.Seed = [2]uint64{f.seed, ^f.seed}
+	out := render.New(c.OutOrStdout(), format, file.Boot(), nil)
+	if format != render.None {
+		r.Output = func(rs []flow.Record) error { return writeRecords(out, rs) }
+	}
+	bar := newProgress(c.ErrOrStderr(), file.Progress)
+	r.Progress = bar.update
+	l, err := r.Run(ctx)
+	bar.done()
+	if ferr := out.Flush(); err == nil {
+		err = ferr
+	}
+	if l != nil {
+		if lerr := f.finish(c, l); err == nil {
+			err = lerr
+		}
+	}
+	return err
+}
+
+func writeRecords(w *render.Writer, rs []flow.Record) error {
+	for i := range rs {
+		if err := w.Record(&rs[i]); err != nil {
+			return fmt.Errorf("output: %w", err)
+		}
+	}
+	return nil
+}
+
+// finish writes the final ledger: to its file as JSON, else to standard error
+// for a person. A ledger that does not close is a failure.
+func (f *meterFlags) finish(c *cobra.Command, l *ledger.Ledger) error {
+	if err := f.writeLedger(c.ErrOrStderr(), l); err != nil {
+		return err
+	}
+	if !l.Closes() {
+		return fmt.Errorf("the ledger does not close: please report this with the ledger")
+	}
+	return nil
+}
+
+func (f *meterFlags) writeLedger(stderr io.Writer, l *ledger.Ledger) error {
+	if f.ledger == "" {
+		return l.WriteText(stderr)
+	}
+	file, err := os.Create(f.ledger)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return joinClose(l.WriteJSON(file), file)
+}
+
+// parsePace returns how many times as fast as captured; 0 is without pauses.
+func parsePace(s string) (float64, error) {
+	switch {
+	case s == "fast":
+		return 0, nil
+	case s == "real":
+		return 1, nil
+	case strings.HasPrefix(s, "x"):
+		if n, err := strconv.ParseFloat(s[1:], 64); err == nil && n > 0 && n <= 1e9 {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("--pace %q: want fast, real or xN", s)
+}

@@ -1,0 +1,128 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cacheflow/capture/afpacket"
+	"cacheflow/cmd/internal/config"
+	"cacheflow/cmd/internal/control"
+	"cacheflow/cmd/internal/daemon"
+)
+
+type runFlags struct {
+	meterFlags
+	interfaces []string
+	capture    string
+	direction  string
+	workers    int
+	duration   time.Duration
+	socket     string
+}
+
+func newRun() *cobra.Command {
+	f := &runFlags{}
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Meter live interfaces and export what leaves the cache",
+		Long: "Run meters live interfaces. Without -i it takes every interface that has an address where this host\n" +
+			"forwards, else those of the default routes. Without a collector it shows the top flows itself.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	f.register(c)
+	flags := c.Flags()
+	flags.StringArrayVarP(&f.interfaces, "interface", "i", nil, "meter the interface of this `name or pattern`; may be repeated")
+	flags.StringVar(&f.capture, "capture", "auto", "auto or afpacket")
+	flags.StringVar(&f.direction, "direction", "auto", "auto, ingress or both")
+	flags.IntVar(&f.workers, "workers", 0, "capture workers (default the number of CPUs)")
+	flags.DurationVar(&f.duration, "for", 0, "stop after this time")
+	flags.StringVar(&f.socket, "socket", "", "control socket (default "+control.DefaultPath(os.Getuid(), os.Getenv)+")")
+	return c
+}
+
+func (f *runFlags) run(c *cobra.Command) error {
+	cfg, err := f.merged(c)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if f.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.duration)
+		defer cancel()
+	}
+	exporters, err := exportConfigs(cfg.Exporters)
+	if err != nil {
+		return err
+	}
+	live := &daemon.Live{
+		Capture: afpacket.Config{
+			Interfaces: cfg.Monitor.Interfaces, Direction: direction(cfg.Monitor.Direction),
+			Workers: cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory),
+		},
+		Fragments: decoderOptions(&cfg.Monitor), Cache: cacheConfig(&cfg.Monitor), MeterOwn: cfg.Monitor.OwnExports,
+		Exporters: exporters, Socket: cfg.Control.Socket, SocketMode: cfg.Control.Mode,
+		Version: control.Version{Version: versionString(), Go: runtime.Version(), PID: os.Getpid()},
+		Drain:   drainTime, Log: logger(c, cfg.Log),
+	}
+	l, err := f.meter(ctx, c, live)
+	if l != nil {
+		if lerr := f.finish(c, l); err == nil {
+			err = lerr
+		}
+	}
+	return err
+}
+
+// merged is the configuration with the flags on top.
+func (f *runFlags) merged(c *cobra.Command) (*config.Config, error) {
+	cfg, err := f.config(c)
+	if err != nil {
+		return nil, err
+	}
+	m := &cfg.Monitor
+	if len(f.interfaces) > 0 {
+		m.Interfaces = f.interfaces
+	}
+	if c.Flags().Changed("capture") {
+		m.Capture = config.Capture(f.capture)
+	}
+	if c.Flags().Changed("direction") {
+		m.Direction = config.Direction(f.direction)
+	}
+	if c.Flags().Changed("workers") {
+		m.Workers = f.workers
+	}
+	if f.socket != "" {
+		cfg.Control.Socket = f.socket
+	}
+	if cfg.Control.Socket == "" {
+		cfg.Control.Socket = control.DefaultPath(os.Getuid(), os.Getenv)
+	}
+	if f.duration < 0 {
+		return nil, usageError{fmt.Errorf("--for %v: want more than 0", f.duration)}
+	}
+	return cfg, f.valid(cfg)
+}
+
+func direction(d config.Direction) afpacket.Direction {
+	switch d {
+	case config.DirectionIngress:
+		return afpacket.IngressOnly
+	case config.DirectionBoth:
+		return afpacket.Both
+	}
+	return afpacket.Auto
+}

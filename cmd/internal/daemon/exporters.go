@@ -1,0 +1,109 @@
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+
+	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/control"
+	"cacheflow/cmd/internal/ledger"
+	"cacheflow/export"
+)
+
+// exporterLedger returns one exporter's part of the account.
+func exporterLedger(e *export.Exporter) ledger.Exporter {
+	s := e.Stats()
+	l := ledger.Exporter{
+		Name: s.Name, Destination: s.Address, Protocol: s.Protocol.String(),
+		Made: countSum(s.Made), Queued: countSum(s.Queued), Building: countSum(s.Building), Sent: countSum(s.Sent),
+	}
+	for r, c := range s.Dropped {
+		if c.Records > 0 || c.Packets > 0 {
+			l.Dropped = append(l.Dropped, ledger.Term{Reason: export.Reason(r).String(), Sum: countSum(c)})
+		}
+	}
+	return l
+}
+
+func countSum(c export.Count) ledger.Sum {
+	return ledger.Sum{Count: c.Records, Packets: c.Packets, Octets: c.Octets}
+}
+
+// Export implements control.Daemon.
+func (m *Meter) Export(context.Context) (*control.Export, error) {
+	out := &control.Export{}
+	for _, e := range m.exporters {
+		s := e.Stats()
+		x := control.Exporter{
+			Name: s.Name, Protocol: s.Protocol.String(), Version: int(s.Protocol), Destination: s.Address,
+			Records: s.Sent.Records, Datagrams: s.Datagrams.Count, Octets: s.Datagrams.Octets,
+			Queued: s.Queued.Records, QueueSize: uint64(s.QueueRecords),
+		}
+		if s.Collector.IsValid() {
+			x.Destination = s.Collector.String()
+		}
+		if a, ok := e.LocalAddr(); ok {
+			x.Source = a.Addr().String()
+		}
+		for r, c := range s.Dropped {
+			if c.Records > 0 || s.Failed[r].Count > 0 {
+				x.Dropped = append(x.Dropped, control.Drop{Reason: control.DropReason(export.Reason(r).String()), Records: c.Records, Datagrams: s.Failed[r].Count})
+			}
+		}
+		out.Exporters = append(out.Exporters, x)
+	}
+	return out, nil
+}
+
+// exporterSet is what a shard delivers to.
+type exporterSet []*export.Exporter
+
+// put hands records to every exporter without waiting; what finds no room is
+// counted there.
+func (x exporterSet) put(rs []flow.Record) error {
+	for _, e := range x {
+		e.Put(rs)
+	}
+	return nil
+}
+
+// putWait hands records to every exporter and waits for room, but not for one
+// that has not reached its collector.
+func (x exporterSet) putWait(ctx context.Context, rs []flow.Record) {
+	for _, e := range x {
+		if _, reached := e.RemoteAddr(); reached {
+			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
+		} else {
+			e.Put(rs)
+		}
+	}
+}
+
+// start runs the exporters; the returned function ends them: it waits until
+// they have sent what is queued, or until its context ends.
+func (x exporterSet) start() (shutdown func(context.Context)) {
+	var running sync.WaitGroup
+	for _, e := range x {
+		running.Go(func() { _ = e.Run(context.Background()) }) // Shutdown ends it
+	}
+	return func(ctx context.Context) {
+		var ending sync.WaitGroup
+		for _, e := range x {
+			ending.Go(func() { _ = e.Shutdown(ctx) }) // what it gives up is counted
+		}
+		ending.Wait()
+		running.Wait()
+	}
+}
+
+// sockets returns the local and remote address of each connected exporter.
+func (x exporterSet) sockets() (pairs [][2]netip.AddrPort) {
+	for _, e := range x {
+		local, ok := e.LocalAddr()
+		if remote, reached := e.RemoteAddr(); ok && reached {
+			pairs = append(pairs, [2]netip.AddrPort{local, remote})
+		}
+	}
+	return pairs
+}

@@ -1,0 +1,208 @@
+//go:build linux
+
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cacheflow/cache"
+	"cacheflow/cache/flow"
+	"cacheflow/cache/route"
+	"cacheflow/capture"
+	"cacheflow/capture/afpacket"
+	"cacheflow/cmd/internal/control"
+	"cacheflow/cmd/internal/ledger"
+	"cacheflow/export"
+)
+
+// Live meters interfaces until its context ends.
+type Live struct {
+	// Capture selects the interfaces and workers; Run sets Clock, Seed, Decoder
+	// and Log.
+	Capture   afpacket.Config
+	Fragments capture.DecoderOptions
+	// MeterOwn has our own export datagrams metered too.
+	MeterOwn bool
+	// Cache describes the whole cache, which the workers share out; Run sets
+	// Seed and Router.
+	Cache     cache.Config
+	Exporters []export.Config // Run sets Now, Epoch, Connected and Logger
+	// Socket is the path of the control socket, empty for none, and SocketMode
+	// its permissions.
+	Socket     string
+	SocketMode fs.FileMode
+	Version    control.Version
+	// Drain is how long the exporters may take at the end.
+	Drain time.Duration
+	Log   *slog.Logger
+	// Started is called once packets are metered; nil is never called.
+	Started func(*Meter)
+}
+
+// session is one run of Live.
+type session struct {
+	*Live
+	Meter
+	clock   Clock
+	routes  *route.Table
+	capture *afpacket.Capture
+	set     exporterSet
+	own     *ownExports
+	// draining ends the wait for room in the exporters' queues at the end; nil
+	// until the capture has stopped.
+	mu       sync.Mutex
+	draining context.Context
+}
+
+// Run meters until ctx ends; then it reads what is left in the rings, ends all
+// flows, waits until the exporters have sent them, and returns the ledger of
+// the quiet end.
+func (l *Live) Run(ctx context.Context) (*ledger.Ledger, error) {
+	s := &session{Live: l, clock: NewClock(), own: &ownExports{}}
+	s.now = s.clock.Now
+	s.epoch = (&epoch{clock: s.clock}).time
+	if err := s.open(); err != nil {
+		s.close()
+		return nil, err
+	}
+	defer s.close()
+	return s.run(ctx)
+}
+
+// open makes everything that can fail before the first packet.
+func (s *session) open() (err error) {
+	for _, c := range s.Live.Exporters {
+		c.Now, c.Epoch, c.Logger = s.now, s.epoch, s.Log
+		if !s.MeterOwn {
+			c.Connected = func() { s.own.set(s.set.sockets()) }
+		}
+		e, err := export.New(c)
+		if err != nil {
+			return err
+		}
+		s.set = append(s.set, e)
+	}
+	s.exporters = s.set
+	if s.routes, err = route.New(route.Options{}); err != nil {
+		return fmt.Errorf("route table: %w", err)
+	}
+	s.name = s.routes.InterfaceName
+	c := s.Live.Capture
+	c.Clock = afpacket.Clock{Now: s.now, Realtime: func() int64 { return time.Now().UnixNano() }}
+	c.Seed = uint32(random())
+	c.Log = s.Log
+	c.Decoder = func() afpacket.Decoder { return capture.NewDecoder(s.Fragments) }
+	if s.capture, err = afpacket.Open(c); err != nil {
+		return err
+	}
+	return s.makeShards()
+}
+
+func (s *session) makeShards() error {
+	sources := s.capture.Sources()
+	s.cache = s.Live.Cache
+	s.cache.Entries = max((s.cache.Entries+len(sources)-1)/len(sources), cache.MinEntries)
+	for _, source := range sources {
+		c := s.cache
+		c.Seed = [2]uint64{random(), random()}
+		reader, err := s.routes.NewReader()
+		if err != nil {
+			return fmt.Errorf("route lookup: %w", err)
+		}
+		c.Router = reader
+		sh, err := newShard(source, c, s.own, s.deliver)
+		if err != nil {
+			return err
+		}
+		s.shards = append(s.shards, sh)
+	}
+	s.Log.Info("flow cache", "entries", s.cache.Entries*len(sources), "workers", len(sources),
+		"octets", s.cache.Memory()*int64(len(sources)), "active", s.cache.Active, "inactive", s.cache.Inactive)
+	return nil
+}
+
+// deliver never makes a shard wait while it meters.
+func (s *session) deliver(rs []flow.Record) error {
+	s.mu.Lock()
+	draining := s.draining
+	s.mu.Unlock()
+	if draining == nil {
+		return s.set.put(rs)
+	}
+	s.set.putWait(draining, rs)
+	return nil
+}
+
+func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	tasks, background := errgroup.WithContext(background)
+	tasks.Go(func() error { return s.routes.Run(background) })
+	tasks.Go(func() error { return s.capture.Run(background) })
+	if s.Socket != "" {
+		listener, err := control.Listen(s.Socket, s.SocketMode)
+		if err != nil {
+			return nil, err
+		}
+		server := &control.Server{Daemon: &s.Meter, Version: s.Version}
+		tasks.Go(func() error { return server.Serve(background, listener) })
+	}
+	shutdown := s.set.start()
+
+	shards, _ := errgroup.WithContext(background)
+	for _, sh := range s.shards {
+		shards.Go(func() error { return sh.run(context.Background()) }) // its source ends it
+	}
+	if s.Started != nil {
+		s.Started(&s.Meter)
+	}
+	select {
+	case <-ctx.Done():
+	case <-background.Done(): // a task failed
+	}
+	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
+	defer cancel()
+	s.mu.Lock()
+	s.draining = drain
+	s.mu.Unlock()
+	s.capture.Stop()
+	err := shards.Wait()
+	shutdown(drain)
+	l, lerr := s.Meter.Ledger(context.Background())
+	if l != nil {
+		l.Quiet = true
+	}
+	stop()
+	if terr := tasks.Wait(); err == nil {
+		err = terr
+	}
+	if err == nil {
+		err = lerr
+	}
+	return l, err
+}
+
+func (s *session) close() {
+	if s.capture == nil {
+		return
+	}
+	for _, source := range s.capture.Sources() {
+		source.Close()
+	}
+}
+
+// random returns 64 random bits; crypto/rand.Read never fails.
+func random() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.NativeEndian.Uint64(b[:])
+}

@@ -1,0 +1,136 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"cacheflow/cache"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+	"cacheflow/cmd/internal/control"
+	"cacheflow/cmd/internal/ledger"
+	"cacheflow/export"
+)
+
+// A Meter is a running set of shards with the exporters that they feed: what
+// the control socket and the ledger ask. Its fields are set before it runs.
+type Meter struct {
+	shards    []*shard
+	exporters []*export.Exporter
+	cache     cache.Config // of one shard
+	// now is the timeline, and epoch the wall time of its zero.
+	now   func() flow.Time
+	epoch func() time.Time
+	// name returns an interface's name, "" where it is not known.
+	name func(index uint32) string
+}
+
+// Ledger takes every owner's part of the account. Quiet is for the caller to
+// set.
+func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
+	l := &ledger.Ledger{Time: time.Now()}
+	var counters []capture.Counters
+	var stats cache.Stats
+	var content, ignored, delivered cache.Sum
+	for _, s := range m.shards {
+		err := s.ask(ctx, func() {
+			counters = s.source.AppendCounters(counters)
+			table := s.table.Stats()
+			stats.Add(&table)
+			addSum(&content, s.table.Content())
+			addSum(&ignored, s.ownIgnored)
+			addSum(&delivered, s.delivered)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	l.Interfaces = ledger.Interfaces(counters)
+	l.Ignored = []ledger.Term{{Reason: "own export", Sum: ledgerSum(ignored)}}
+	l.Cache = ledger.NewCache(&stats, content)
+	l.Records = ledgerSum(delivered)
+	for _, e := range m.exporters {
+		l.Exporters = append(l.Exporters, exporterLedger(e))
+	}
+	return l, nil
+}
+
+// Cache implements control.Daemon.
+func (m *Meter) Cache(ctx context.Context, q control.CacheQuery) (*control.Cache, error) {
+	var stats cache.Stats
+	selection := control.NewSelection(q)
+	for _, s := range m.shards {
+		err := s.ask(ctx, func() {
+			table := s.table.Stats()
+			stats.Add(&table)
+			s.table.Each(selection.Add)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	c := &control.Cache{}
+	c.SetTable(&stats, time.Duration(m.now()))
+	c.MemoryOctets = m.cache.Memory() * int64(len(m.shards))
+	c.ActiveTimeoutMilliseconds = m.cache.Active.Milliseconds()
+	c.InactiveTimeoutMilliseconds = m.cache.Inactive.Milliseconds()
+	c.Matched = selection.Matched
+	view := control.Context{Boot: m.epoch(), Name: m.name}
+	records := selection.Records()
+	c.Flows = func(yield func(*control.Flow, error) bool) {
+		for i := range records {
+			f := view.Flow(&records[i])
+			if !yield(&f, nil) {
+				return
+			}
+		}
+	}
+	return c, nil
+}
+
+// ClearCache implements control.Daemon: every flow leaves with a forced end.
+func (m *Meter) ClearCache(ctx context.Context) (*control.Cleared, error) {
+	var cleared control.Cleared
+	for _, s := range m.shards {
+		err := s.ask(ctx, func() { cleared.Flows += uint64(s.clear()) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &cleared, nil
+}
+
+// ClearStats implements control.Daemon.
+func (m *Meter) ClearStats(ctx context.Context) (*control.Cleared, error) {
+	for _, s := range m.shards {
+		if err := s.ask(ctx, func() { s.table.ClearStats(s.horizon) }); err != nil {
+			return nil, err
+		}
+	}
+	return &control.Cleared{}, nil
+}
+
+// Interfaces implements control.Daemon.
+func (m *Meter) Interfaces(ctx context.Context) (*control.Interfaces, error) {
+	l, err := m.Ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &control.Interfaces{}
+	for _, i := range l.Interfaces {
+		if i.Index != 0 {
+			out.Interfaces = append(out.Interfaces, control.Interface{Index: i.Index, Name: i.Name, Mode: i.Mode})
+		}
+	}
+	return out, nil
+}
+
+func addSum(s *cache.Sum, o cache.Sum) {
+	s.Flows += o.Flows
+	s.Packets += o.Packets
+	s.Octets += o.Octets
+}
+
+func ledgerSum(s cache.Sum) ledger.Sum {
+	return ledger.Sum{Count: s.Flows, Packets: s.Packets, Octets: s.Octets}
+}

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"cacheflow/cache"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+	"cacheflow/cmd/internal/ledger"
+	"cacheflow/export"
+)
+
+// Replay meters a source that ends, on the source's own time, and waits for
+// whoever takes the records: nothing is dropped for want of room.
+type Replay struct {
+	Source capture.Source
+	// Boot is the wall time of the source's flow.Time 0.
+	Boot time.Time
+	// Cache describes the table; its Router should be nil: the routes of this
+	// host say nothing about a file.
+	Cache     cache.Config
+	Exporters []export.Config // Now and Epoch are set by Run
+	// Output takes the records, in the order in which they left; nil takes none.
+	Output func([]flow.Record) error
+	// Progress is called now and then with the number of packets so far; nil is
+	// never called.
+	Progress func(packets uint64)
+	// Drain is how long the exporters may take at the end.
+	Drain time.Duration
+}
+
+// Run replays until the source ends or ctx does. The ledger is that of the
+// quiet end, also where it returns an error beside it.
+func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
+	m := &Meter{cache: r.Cache, epoch: func() time.Time { return r.Boot }}
+	var exporters exporterSet
+	for _, c := range r.Exporters {
+		c.Now, c.Epoch = nil, m.epoch
+		e, err := export.New(c)
+		if err != nil {
+			return nil, err
+		}
+		exporters = append(exporters, e)
+	}
+	m.exporters = exporters
+	s, err := newShard(r.Source, r.Cache, &ownExports{}, func(rs []flow.Record) error {
+		for _, e := range exporters {
+			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
+		}
+		if r.Output == nil {
+			return nil
+		}
+		return r.Output(rs)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.Progress != nil {
+		s.progress = func() { r.Progress(s.handed.Packets) }
+	}
+	m.shards = []*shard{s}
+	m.now = func() flow.Time { return s.horizon }
+
+	shutdown := exporters.start()
+	err = s.run(ctx)
+	drain, cancel := context.WithTimeout(ctx, r.Drain)
+	defer cancel()
+	shutdown(drain)
+	if err == nil {
+		err = ctx.Err()
+	}
+	l, lerr := m.Ledger(context.WithoutCancel(ctx))
+	if lerr != nil {
+		return nil, lerr
+	}
+	l.Quiet = true
+	return l, err
+}
