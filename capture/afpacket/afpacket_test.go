@@ -35,7 +35,6 @@ type rig struct {
 	readers sync.WaitGroup
 	stop    func() // ends Run
 	asks    []chan func()
-	err     error
 }
 
 func newDecoder() Decoder { return capture.NewDecoder(capture.DecoderOptions{}) }

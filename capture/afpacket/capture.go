@@ -47,7 +47,7 @@ func Open(cfg Config) (*Capture, error) {
 		return nil, err
 	}
 	c := &Capture{cfg: cfg, members: map[uint32]*member{}, warned: map[string]bool{}, freed: make(chan struct{}, 1)}
-	if c.program, err = fanoutProgram(cfg.Seed); err != nil {
+	if c.program, err = fanoutProgram(cfg.Seed).assemble(); err != nil {
 		return nil, err
 	}
 	for range cfg.Workers {

@@ -43,7 +43,7 @@ const (
 // net/packet/af_packet.c): an arriving frame then begins behind its link header
 // and its outer tag, and its type is the kernel's skb->protocol; a leaving one
 // of an Ethernet device begins with its link header.
-func fanoutProgram(seed uint32) ([]unix.SockFilter, error) {
+func fanoutProgram(seed uint32) *program {
 	p := newProgram()
 	p.emit(bpf.LoadExtension{Num: bpf.ExtType})
 	p.jumpIf(bpf.JumpNotEqual, unix.PACKET_OUTGOING, "network")
@@ -78,7 +78,7 @@ func fanoutProgram(seed uint32) ([]unix.SockFilter, error) {
 	p.hash("IPv6", seed, []uint32{8, 12, 16, 20, 24, 28, 32, 36})
 	p.label("unknown")
 	p.emit(bpf.RetConstant{})
-	return p.assemble()
+	return p
 }
 
 // advance adds n to the offset in X and loads what type held.

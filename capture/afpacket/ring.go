@@ -36,8 +36,6 @@ type descriptor struct {
 }
 
 const (
-	// sizeofDescriptor is BLK_HDR_LEN of net/packet/af_packet.c.
-	sizeofDescriptor = int(unsafe.Sizeof(descriptor{}))
 	// sllOffset is where a frame's sockaddr_ll stands, from its tpacket3_hdr:
 	// TPACKET_ALIGN(sizeof(struct tpacket3_hdr)).
 	sllOffset = (unix.SizeofTpacket3Hdr + unix.TPACKET_ALIGNMENT - 1) &^ (unix.TPACKET_ALIGNMENT - 1)
