@@ -75,9 +75,16 @@ func VerboseFlow(w io.Writer, c *control.Cache) error {
 			hop = f.IPNextHopIPv4Address.String()
 		}
 		fmt.Fprintf(b, "%04X /%-2d %-5d                 %04X /%-2d %-5d %-15s %9d %7s\n\n",
-			f.SourceTransportPort, f.SourceIPv4PrefixLength, 0, f.DestinationTransportPort, f.DestinationIPv4PrefixLength, 0,
+			f.SourceTransportPort, length(f.SourceIPv4PrefixLength), 0, f.DestinationTransportPort, length(f.DestinationIPv4PrefixLength), 0,
 			hop, over(f.OctetDeltaCount, f.PacketDeltaCount), active(f))
 	})
+}
+
+func length(prefix *uint8) uint8 {
+	if prefix == nil {
+		return 0
+	}
+	return *prefix
 }
 
 // active returns how long the flow has been seen, first to last packet.

@@ -151,7 +151,8 @@ func linux() *control.Cache {
 	long := v4("averylonglinuxname", "198.51.100.1", "alsoaverylongone", "203.0.113.200", 255, 65535, 443, 99_999)
 	long.FlowDirection, long.IPClassOfService, long.TCPControlBits = flow.Egress, 0xb8, 0x11b
 	long.FlowStartMilliseconds, long.FlowEndMilliseconds = 1_000, 1_801_990
-	long.SourceIPv4PrefixLength, long.DestinationIPv4PrefixLength = 24, 32
+	src, dst := uint8(24), uint8(32)
+	long.SourceIPv4PrefixLength, long.DestinationIPv4PrefixLength = &src, &dst
 	long.IPNextHopIPv4Address = netip.MustParseAddr("203.0.113.254")
 	gone := v4("eth0", "10.0.0.1", "", "10.0.0.2", 6, 1, 2, 100_000)
 	unknown := v4("ppp0", "10.0.0.1", "Null", "10.0.0.2", 6, 1, 2, 99_999_999_999)
