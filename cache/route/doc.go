@@ -43,9 +43,13 @@
 // Rules that match by fwmark or by uid are evaluated as for a packet with mark
 // 0 and no owner: packets do not carry them on the wire. Reverse path filtering,
 // the forwarding switch and martian sources are not judged unless the kernel is
-// asked. Exceptions that ICMP redirects put beside the table are not seen. The
-// kernel hashes protocols other than TCP, UDP and ICMP as UDP without ports when
-// asked, so that a multipath choice by ports (fib_multipath_hash_policy 1) is
-// exact for those three only. An IPv6 choice by addresses (policy 0) includes
-// the flow label, which [Reader.LookupLabel] takes; kernels before 6.14 ignore it.
+// asked. Exceptions that ICMP redirects put beside the table are not seen.
+//
+// Of several next hops the kernel chooses by addresses (fib_multipath_hash_policy
+// 0, the default) or by ports too (policy 1). By addresses its answer is exact in
+// IPv4, and in IPv6 with the flow label that [Reader.LookupLabel] takes (kernels
+// before 6.14 ignore it). By ports it is exact for TCP, UDP and ICMP, the
+// protocols that can be asked for, unless the packet carries a hash from the
+// network card, from receive packet steering or from a socket of this machine:
+// the kernel then takes that one, which nobody can ask for.
 package route

@@ -8,136 +8,100 @@ import (
 	"sync/atomic"
 )
 
-// fib is the IPv4 table as Readers see it: an array of 2^16 blocks by the first
-// two octets, whose 256 entries are by the third; each entry is the route of the
-// longest prefix up to /24. A lookup is three loads, of which one misses the
-// caches where the table is large. Longer prefixes, few in practice, are in a
-// trie that only the entries above them lead to.
+// fib is a large IPv4 table as Readers see it. A trie of a million routes costs a
+// lookup several loads that miss the processor's caches, one after the other;
+// this costs one: an array by the first three octets of the address (DIR-24-8:
+// Gupta, Lin, McKeown, "Routing lookups in hardware at memory access speeds",
+// 1998). The few prefixes longer than /24 are in a trie that only the entries
+// above them lead to; those up to /16 are in an array of their own, so that a
+// change of a short prefix stays cheap.
 //
-// One goroutine writes, entry by entry; any may read at the same time, and finds
-// for each address the route before a change or the one after it.
+// It takes 64 MiB of address space, and as much memory as its prefixes spread
+// over. One goroutine writes, entry by entry; any may read at the same time, and
+// finds for each address the route before a change or the one after it.
 type fib struct {
-	blocks [1 << 16]atomic.Pointer[block]
-	routes atomic.Pointer[[]*route] // by entry; nil at 0, which stands for no route
+	long   []uint32                 // by /24: index of the route of a prefix of /17 to /24
+	short  [1 << 16]uint32          // by /16: the same up to /16, where long has none
 	longer trie                     // prefixes longer than /24
-
-	// The owner's.
-	own     [1 << 16]bool     // the block is this slot's own
-	uniform map[uint32]*block // blocks of one entry throughout, shared by slots
+	routes atomic.Pointer[[]*route] // by index; nil at 0, which stands for none
 }
 
-type block [256]uint32
-
-// below marks an entry under which there are, or were, prefixes longer than /24.
+// below marks an entry of long under which there are, or were, longer prefixes.
 const below = 1 << 31
 
-func newFIB() *fib {
-	f := &fib{uniform: make(map[uint32]*block), longer: newTrie()}
+// newFIB returns a fib of the IPv4 routes in t.
+func newFIB(t *trie) *fib {
+	f := &fib{long: make([]uint32, 1<<24), longer: newTrie()}
 	f.routes.Store(&[]*route{nil})
-	none := f.filled(0)
-	for i := range f.blocks {
-		f.blocks[i].Store(none)
+	for p, r := range t.version.Load().All4() {
+		f.insert(p, r)
 	}
+	f.longer.published = true
 	return f
 }
 
 // lookup returns the route of the longest prefix that contains the address, nil
 // for none. It may be called by any goroutine.
-func (f *fib) lookup(a [4]byte) *route {
-	b := f.blocks[binary.BigEndian.Uint16(a[:])].Load()
-	e := atomic.LoadUint32(&b[a[2]])
+func (f *fib) lookup(n uint32) *route {
+	e := atomic.LoadUint32(&f.long[n>>8])
+	if e-1 >= below-1 { // none, or a longer one
+		return f.lookupAround(n, e)
+	}
+	return (*f.routes.Load())[e]
+}
+
+// lookupAround looks among the prefixes that are not in e, the entry of long.
+func (f *fib) lookupAround(n, e uint32) *route {
 	if e&below != 0 {
-		if r := f.longer.lookup(netip.AddrFrom4(a)); r != nil {
+		if r := f.longer.lookup(address4(n)); r != nil {
 			return r
 		}
 		e &^= below
+	}
+	if e == 0 {
+		e = atomic.LoadUint32(&f.short[n>>16])
 	}
 	return (*f.routes.Load())[e]
 }
 
 // insert makes r the route of p, whose length r knows.
 func (f *fib) insert(p netip.Prefix, r *route) {
-	if p.Bits() > 24 {
-		f.longer.insert(p, r)
-		a := p.Addr().As4()
-		e := f.entry(a)
-		atomic.StoreUint32(e, *e|below)
+	if p.Bits() <= 24 {
+		f.paint(p, -1, f.index(r))
 		return
 	}
-	f.paint(p, -1, f.index(r))
+	f.longer.insert(p, r)
+	e := &f.long[first4(p)>>8]
+	atomic.StoreUint32(e, *e|below)
 }
 
 // remove makes cover, the route of the next shorter prefix around p or nil, the
 // answer where that of p was.
 func (f *fib) remove(p netip.Prefix, cover *route) {
-	if p.Bits() > 24 {
+	switch {
+	case p.Bits() > 24:
 		f.longer.remove(p)
-		return
+	case cover == nil || p.Bits() > 16 && cover.bits <= 16:
+		f.paint(p, p.Bits(), 0)
+	default:
+		f.paint(p, p.Bits(), f.index(cover))
 	}
-	var e uint32
-	if cover != nil {
-		e = f.index(cover)
-	}
-	f.paint(p, p.Bits(), e)
 }
 
 // paint sets to e all entries within p whose route's length is between least and
 // p's. Those of longer prefixes stay.
 func (f *fib) paint(p netip.Prefix, least int, e uint32) {
-	a, bits := p.Addr().As4(), p.Bits()
-	within := func(old uint32) bool {
-		n := f.length(old)
-		return least <= n && n <= bits
+	entries, width := f.short[:], 16
+	if p.Bits() > 16 {
+		entries, width = f.long, 24
 	}
-	if bits > 16 {
-		f.entry(a) // makes the block the slot's own
-		b := f.blocks[binary.BigEndian.Uint16(a[:])].Load()
-		set(b[int(a[2]):int(a[2])+1<<(24-bits)], within, e)
-		return
-	}
-	first := int(binary.BigEndian.Uint16(a[:]))
-	for i := first; i < first+1<<(16-bits); i++ {
-		switch b := f.blocks[i].Load(); {
-		case f.own[i]:
-			set(b[:], within, e)
-		case within(b[0]):
-			f.blocks[i].Store(f.filled(e))
-		}
-	}
-}
-
-func set(entries []uint32, within func(uint32) bool, e uint32) {
+	first := int(first4(p) >> (32 - width))
+	entries = entries[first : first+1<<(width-p.Bits())]
 	for i, old := range entries {
-		if within(old &^ below) {
+		if n := f.length(old &^ below); least <= n && n <= p.Bits() {
 			atomic.StoreUint32(&entries[i], old&below|e)
 		}
 	}
-}
-
-// entry returns that of the address in a block of its slot's own.
-func (f *fib) entry(a [4]byte) *uint32 {
-	i := binary.BigEndian.Uint16(a[:])
-	b := f.blocks[i].Load()
-	if !f.own[i] {
-		c := *b
-		b = &c
-		f.own[i] = true
-		f.blocks[i].Store(b)
-	}
-	return &b[a[2]]
-}
-
-// filled returns the shared block of e.
-func (f *fib) filled(e uint32) *block {
-	b := f.uniform[e]
-	if b == nil {
-		b = new(block)
-		for i := range b {
-			b[i] = e
-		}
-		f.uniform[e] = b
-	}
-	return b
 }
 
 // index returns the entry that stands for r. It is r's for the life of the fib,
@@ -158,4 +122,17 @@ func (f *fib) length(e uint32) int {
 		return -1
 	}
 	return int((*f.routes.Load())[e].bits)
+}
+
+// first4 returns the first address of an IPv4 prefix.
+func first4(p netip.Prefix) uint32 {
+	a := p.Addr().As4()
+	return binary.BigEndian.Uint32(a[:])
+}
+
+// address4 returns the address of a number.
+func address4(n uint32) netip.Addr {
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], n)
+	return netip.AddrFrom4(a)
 }

@@ -21,6 +21,9 @@ func (t *Table) handle(datagram []byte) {
 			t.nexthopChanged(&m)
 		}
 	}
+	if t.tables.ribs[v4].main.outgrown() {
+		t.plan.in(settle)
+	}
 	t.count()
 }
 

@@ -16,7 +16,7 @@ type Reader struct {
 	table  *Table
 	kernel asker
 
-	lookups, asked, failed atomic.Uint64
+	asked, failed atomic.Uint64
 }
 
 // Lookup fills in r for a packet of key k and returns the ifIndex of the egress
@@ -30,9 +30,8 @@ func (r *Reader) Lookup(k *flow.Key, route *flow.Route) (egress uint32) {
 // LookupLabel is Lookup for a packet with an IPv6 flow label, which takes part
 // in the kernel's choice among several next hops.
 func (r *Reader) LookupLabel(k *flow.Key, label uint32, route *flow.Route) (egress uint32) {
-	r.lookups.Add(1)
-	*route = flow.Route{}
 	if k.Version != 4 && k.Version != 6 {
+		*route = flow.Route{}
 		return 0
 	}
 	m := r.table.view.Load().match(k)

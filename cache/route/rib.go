@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 )
 
 // rib is one of the kernel's tables for one family: for each prefix the route
@@ -14,7 +15,8 @@ import (
 type rib struct {
 	family int
 	trie   trie
-	fib    *fib // what Readers use instead of the trie; IPv4 main only
+	fib    *fib // what Readers use instead of the trie, where it is large; IPv4 only
+	near   near // IPv4 only
 	specs  *specs
 	// several holds the routes of prefixes that have more than one, and of those
 	// for which messages did not tell which remain.
@@ -31,6 +33,49 @@ type candidates struct {
 
 func newRIB(family int, s *specs) *rib {
 	return &rib{family: family, trie: newTrie(), specs: s, several: make(map[netip.Prefix]*candidates)}
+}
+
+// largeTable is the number of IPv4 routes from which a table has a fib. Below it
+// the trie is in the processor's caches, and 64 MiB would be out of proportion.
+const largeTable = 8192
+
+// publish has to precede the first use by Readers: the table changes in place
+// before, and in ways that Readers may see at any time after.
+func (t *rib) publish() {
+	if t.family == v4 && t.trie.size() >= largeTable {
+		t.fib = newFIB(&t.trie)
+		return // the trie is the owner's own
+	}
+	t.trie.published = true
+}
+
+// outgrown reports whether the table is due for a fib.
+func (t *rib) outgrown() bool {
+	return t.family == v4 && t.fib == nil && t.trie.size() >= 2*largeTable
+}
+
+// lookup4 returns the route of the longest prefix that contains the IPv4
+// address, nil for none. It may be called by any goroutine.
+func (t *rib) lookup4(n uint32) *route {
+	if t.fib != nil {
+		return t.fib.lookup(n)
+	}
+	return t.trie.lookup(address4(n))
+}
+
+// near tells by the first two octets of an address whether any IPv4 prefix of a
+// table may contain it. It forgets none.
+type near [1 << 16 / 32]uint32
+
+func (t *near) has(n uint32) bool {
+	return atomic.LoadUint32(&t[n>>21])>>(n>>16&31)&1 != 0
+}
+
+func (t *near) add(p netip.Prefix) {
+	first := first4(p) >> 16
+	for i := first; i < first+1<<max(0, 16-p.Bits()); i++ {
+		atomic.StoreUint32(&t[i>>5], t[i>>5]|1<<(i&31))
+	}
 }
 
 // candidates returns a copy of p's, and the route that answers for p now.
@@ -145,6 +190,9 @@ func (t *rib) set(p netip.Prefix, old, r *route) {
 	switch {
 	case r == old:
 	case r != nil:
+		if p.Addr().Is4() {
+			t.near.add(p)
+		}
 		t.trie.insert(p, r)
 		if t.fib != nil {
 			t.fib.insert(p, r)

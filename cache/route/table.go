@@ -89,7 +89,6 @@ func (t *Table) Stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range t.readers {
-		s.Lookups += r.lookups.Load()
 		s.Asked += r.asked.Load()
 		s.AskFailed += r.failed.Load()
 	}

@@ -69,7 +69,7 @@ func TestRoutes(t *testing.T) {
 	l.check(keys...)
 	s := l.table.Stats()
 	t.Logf("%+v", s)
-	if s.AskFailed != 0 || s.Lookups != uint64(len(keys)) || s.Asked > s.Lookups/2 {
+	if s.AskFailed != 0 || s.Asked > uint64(len(keys)/3) {
 		t.Errorf("stats %+v", s)
 	}
 }

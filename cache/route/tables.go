@@ -17,17 +17,15 @@ func newTables(down func(ifIndex uint32) bool) *tables {
 	for f := range t.ribs {
 		t.ribs[f].local, t.ribs[f].main = newRIB(f, t.specs), newRIB(f, t.specs)
 	}
-	t.ribs[v4].main.fib = newFIB()
 	return t
 }
 
-// publish has to precede the first use by Readers: the tables change in place
-// before, and in ways that Readers may see at any time after.
+// publish has to precede the first use by Readers.
 func (t *tables) publish() {
-	t.ribs[v4].local.trie.published = true
-	t.ribs[v4].main.fib.longer.published = true
-	t.ribs[v6].local.trie.published = true
-	t.ribs[v6].main.trie.published = true
+	for f := range t.ribs {
+		t.ribs[f].local.publish()
+		t.ribs[f].main.publish()
+	}
 }
 
 // apply enters a message of the kind RTM_NEWROUTE or RTM_DELROUTE. It reports

@@ -8,10 +8,10 @@ type Options struct {
 	ReceiveBuffer int
 }
 
-// Stats are a Table's counters since its start, summed over its Readers.
+// Stats are a Table's counters since its start, summed over its Readers. Lookups
+// are not among them: there is one for each flow that the cache added.
 type Stats struct {
-	Lookups   uint64 // flows looked up
-	Asked     uint64 // of Lookups: the kernel was asked
+	Asked     uint64 // lookups for which the kernel was asked
 	AskFailed uint64 // of Asked: no answer; the copy's own was taken
 
 	Notifications uint64 // netlink messages read

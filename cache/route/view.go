@@ -3,6 +3,7 @@
 package route
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -30,43 +31,61 @@ type match struct {
 }
 
 // match looks up both addresses of k.
-func (v *view) match(k *flow.Key) (m match) {
-	var local, main, src *route
-	family, special := v4, false
+func (v *view) match(k *flow.Key) match {
 	if k.Version == 4 {
-		dst, t := [4]byte(k.Dst[:4]), &v.tables.ribs[v4]
-		local, main = t.local.trie.lookup(netip.AddrFrom4(dst)), t.main.fib.lookup(dst)
-		src = t.main.fib.lookup([4]byte(k.Src[:4]))
-		special = special4(k)
-	} else {
-		dst, t := netip.AddrFrom16(k.Dst), &v.tables.ribs[v6]
-		local, main = t.local.trie.lookup(dst), t.main.trie.lookup(dst)
-		src = t.main.trie.lookup(netip.AddrFrom16(k.Src))
-		family, special = v6, special6(k)
+		return v.match4(k)
 	}
+	return v.match6(k)
+}
+
+func (v *view) match4(k *flow.Key) (m match) {
+	t := &v.tables.ribs[v4]
+	dst := binary.BigEndian.Uint32(k.Dst[:])
+	main, src := t.main.lookup4(dst), t.main.lookup4(binary.BigEndian.Uint32(k.Src[:]))
 	if src != nil {
 		m.srcBits = src.bits
 	}
-	m.route = main
-	if local != nil {
-		m.route = local
+	var local *route
+	if t.local.near.has(dst) {
+		local = t.local.lookup4(dst)
 	}
-	switch {
-	case special || v.behind || v.custom[family]:
+	m.decide(local, main)
+	if v.behind || v.custom[v4] || special4(k) || m.route == nil && v.fallback {
 		m.trust = doubtful
-	case m.route == nil:
-		if family == v4 && v.fallback {
-			m.trust = doubtful
-		}
-	case local != nil && main != nil && main.bits > local.bits:
-		// IPv4's tables are one trie until a rule is added, in which the more
-		// specific route wins (net/ipv4/fib_trie.c); then local comes first, as
-		// it always does in IPv6.
-		m.trust = doubtful
-	default:
-		m.trust = m.route.trusted()
 	}
 	return m
+}
+
+func (v *view) match6(k *flow.Key) (m match) {
+	t := &v.tables.ribs[v6]
+	dst := netip.AddrFrom16(k.Dst)
+	if src := t.main.trie.lookup(netip.AddrFrom16(k.Src)); src != nil {
+		m.srcBits = src.bits
+	}
+	m.decide(t.local.trie.lookup(dst), t.main.trie.lookup(dst))
+	if v.behind || v.custom[v6] || special6(k) {
+		m.trust = doubtful
+	}
+	return m
+}
+
+// decide chooses among the routes that the tables local and main have for the
+// destination; each may be nil.
+func (m *match) decide(local, main *route) {
+	switch m.route = main; {
+	case local != nil:
+		m.route = local
+		if main != nil && main.bits > local.bits {
+			// IPv4's tables are one trie until a rule is added, in which the more
+			// specific route wins (net/ipv4/fib_trie.c); then local comes first,
+			// as it always does in IPv6.
+			m.trust = doubtful
+			return
+		}
+	case main == nil:
+		return
+	}
+	m.trust = m.route.trusted()
 }
 
 // loopback is the ifIndex of lo in each network namespace (LOOPBACK_IFINDEX of
@@ -86,9 +105,15 @@ func special4(k *flow.Key) bool {
 }
 
 // special6 reports whether the destination's meaning depends on an interface:
-// multicast and link-local.
+// multicast, link-local, and loopback that does not come from lo.
 func special6(k *flow.Key) bool {
-	return k.Dst[0] == 0xff || k.Dst[0] == 0xfe && k.Dst[1]&0xc0 == 0x80
+	switch k.Dst[0] {
+	case 0:
+		return k.Input > loopback && [15]byte(k.Dst[:15]) == [15]byte{}
+	case 0xfe:
+		return k.Dst[1]&0xc0 == 0x80
+	}
+	return k.Dst[0] == 0xff
 }
 
 // ends reports whether the destination of a packet that came in is a group or
