@@ -35,8 +35,7 @@ const (
 
 	// Ignored: left alone on purpose.
 	NonIP   // ARP, LLDP, spanning tree and whatever else is not IP
-	Leaving // a leaving frame where ingress alone is metered
-	lastIgnored
+	Leaving // a leaving frame where ingress alone is metered; the last that is ignored
 
 	// Undecodable: IP by its type, but it could not be read.
 	TruncatedLink   // cut inside the link header, tags, labels or PPPoE header
@@ -53,7 +52,7 @@ const (
 )
 
 // IsIgnored reports whether r is a choice; the others are defects of the frame.
-func (r Reason) IsIgnored() bool { return r > Decoded && r < lastIgnored }
+func (r Reason) IsIgnored() bool { return r > Decoded && r <= Leaving }
 
 var reasonNames = [Reasons]string{
 	Decoded:         "decoded",

@@ -142,10 +142,9 @@ func (t *fragmentTable) unlink(head *int32, i int32) {
 
 // head returns the chain of k.
 func (t *fragmentTable) head(k *datagram) *int32 {
-	word := binary.NativeEndian.Uint64
 	h := t.seed
 	for _, w := range [...]uint64{
-		word(k.src[:]), word(k.src[8:]), word(k.dst[:]), word(k.dst[8:]),
+		word(k.src[:8]), word(k.src[8:]), word(k.dst[:8]), word(k.dst[8:]),
 		uint64(k.id) | uint64(k.protocol)<<32 | uint64(k.version)<<40,
 		uint64(k.input)<<32 | uint64(k.output),
 		uint64(k.vlan)<<16 | uint64(k.customerVLAN),
@@ -155,3 +154,6 @@ func (t *fragmentTable) head(k *datagram) *int32 {
 	}
 	return &t.heads[h&uint64(len(t.heads)-1)]
 }
+
+// word reads in the machine's own order: the hash never leaves it.
+func word(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
