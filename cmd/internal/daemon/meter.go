@@ -88,22 +88,57 @@ func (m *Meter) Cache(ctx context.Context, q control.CacheQuery) (*control.Cache
 	return c, nil
 }
 
-// ClearCache implements control.Daemon: every flow leaves with a forced end.
+// ClearCache implements control.Daemon: every flow that is in the cache now
+// leaves with a forced end, no faster than the exporters take them.
 func (m *Meter) ClearCache(ctx context.Context) (*control.Cleared, error) {
 	var cleared control.Cleared
 	for _, s := range m.shards {
-		err := s.ask(ctx, func() { cleared.Flows += uint64(s.clear()) })
-		if err != nil {
+		var left int
+		if err := s.ask(ctx, func() { left = s.table.Stats().Active }); err != nil {
 			return nil, err
+		}
+		for left > 0 {
+			m.waitForRoom(ctx)
+			var n int
+			if err := s.ask(ctx, func() { n = s.clear(min(left, clearBatch)) }); err != nil {
+				return nil, err
+			}
+			if n == 0 {
+				break
+			}
+			left -= n
+			cleared.Flows += uint64(n)
 		}
 	}
 	return &cleared, nil
 }
 
+// clearBatch is how many flows are ended between two batches of packets.
+const clearBatch = 4096
+
+// waitForRoom waits until every exporter that has reached its collector has
+// room for a batch, for a second at most: an exporter that is stuck counts what
+// it drops.
+func (m *Meter) waitForRoom(ctx context.Context) {
+	for range 100 {
+		full := false
+		for _, e := range m.exporters {
+			s := e.Stats()
+			room := s.QueueRecords - int(s.Queued.Records)
+			full = full || s.Collector.IsValid() && room < min(clearBatch, s.QueueRecords)
+		}
+		if !full || ctx.Err() != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // ClearStats implements control.Daemon.
 func (m *Meter) ClearStats(ctx context.Context) (*control.Cleared, error) {
+	now := m.now()
 	for _, s := range m.shards {
-		if err := s.ask(ctx, func() { s.table.ClearStats(s.horizon) }); err != nil {
+		if err := s.ask(ctx, func() { s.table.ClearStats(now) }); err != nil {
 			return nil, err
 		}
 	}

@@ -73,12 +73,12 @@ func (s *shard) run(ctx context.Context) error {
 			break
 		}
 		if err != nil {
-			s.clear()
+			s.clear(s.table.Stats().Active)
 			return err
 		}
 		s.answer()
 	}
-	s.clear()
+	s.clear(s.table.Stats().Active)
 	return s.failed
 }
 
@@ -98,10 +98,10 @@ func (s *shard) step(batch []flow.Packet, horizon flow.Time) {
 	}
 }
 
-// clear empties the table: every flow leaves with a forced end. It returns how
-// many there were.
-func (s *shard) clear() int {
-	n := s.table.Flush(s.table.Stats().Active)
+// clear ends up to limit flows with a forced end, the least recently used
+// first, and returns how many there were.
+func (s *shard) clear(limit int) int {
+	n := s.table.Flush(limit)
 	s.flushOut()
 	return n
 }
