@@ -287,8 +287,8 @@ func (f *feed) readStatistics() {
 //	Observed(0) = Lost(0) + InRing(0) + sum over all that share it of (sum(NotMetered) + Metered)
 func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
 	s.readStatistics()
-	for _, f := range s.feeds {
-		f.total.InRing = 0
+	for _, t := range s.tallies.all {
+		t.InRing = 0
 	}
 	for _, f := range s.feeds {
 		f.total.InRing += f.waiting()
