@@ -57,7 +57,7 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 		return nil, err
 	}
 	if r.Progress != nil {
-		s.progress = func() { r.Progress(s.handed.Packets) }
+		s.progress = func() { r.Progress(s.read) }
 	}
 	m.shards = []*shard{s}
 	m.now = func() flow.Time { return s.horizon }

@@ -28,9 +28,9 @@ type shard struct {
 	deliver func([]flow.Record) error
 
 	horizon flow.Time
-	// handed counts what the source handed over, ownIgnored the part of it that
-	// was our own export datagrams.
-	handed, ownIgnored cache.Sum
+	read    uint64 // observations that the source handed over
+	// ownIgnored counts those of them that were our own export datagrams.
+	ownIgnored cache.Sum
 	// delivered counts the records handed over, by what they carry.
 	delivered cache.Sum
 
@@ -84,11 +84,7 @@ func (s *shard) run(ctx context.Context) error {
 
 // step meters one batch.
 func (s *shard) step(batch []flow.Packet, horizon flow.Time) {
-	for i := range batch {
-		s.handed.Flows++
-		s.handed.Packets += batch[i].Packets
-		s.handed.Octets += batch[i].Octets
-	}
+	s.read += uint64(len(batch))
 	s.table.Observe(s.own.filter(batch, &s.ownIgnored))
 	s.horizon = horizon
 	s.table.Expire(horizon, expireBatch)

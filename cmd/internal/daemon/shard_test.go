@@ -72,8 +72,8 @@ func TestOwnExportsAreIgnored(t *testing.T) {
 	if len(records) != 3 {
 		t.Errorf("%d records, want 3", len(records))
 	}
-	if s.ownIgnored.Packets != 3 || s.handed.Packets != 6 || s.table.Stats().Observed.Packets != 3 {
-		t.Errorf("handed over %d, ignored %d, observed %d; want 6, 3, 3", s.handed.Packets, s.ownIgnored.Packets, s.table.Stats().Observed.Packets)
+	if s.ownIgnored.Packets != 3 || s.read != 6 || s.table.Stats().Observed.Packets != 3 {
+		t.Errorf("handed over %d, ignored %d, observed %d; want 6, 3, 3", s.read, s.ownIgnored.Packets, s.table.Stats().Observed.Packets)
 	}
 }
 

@@ -1,0 +1,54 @@
+package mutate
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+const (
+	replay = "./cmd/internal/daemon"
+	closes = "TestLedgerCloses"
+)
+
+// ledger skips one increment of the account in each stage.
+var ledger = []Mutation{
+	{"capture/pcapfile/source.go", "c.Observed++", "", replay, closes},
+	{"capture/pcapfile/source.go", "c.NotMetered[reason]++", "", replay, closes},
+	{"capture/pcapfile/source.go", "c.Metered++", "", replay, closes},
+	{"capture/pcapfile/source.go", "c.Packets += p.Packets", "", replay, closes},
+	{"capture/pcapfile/source.go", "c.Octets += p.Octets", "", replay, closes},
+	{"cmd/internal/daemon/own.go", "ignored.Packets += p.Packets", "", replay, "TestOwnExportsAreIgnored"},
+	{"cmd/internal/daemon/shard.go", "s.delivered.Flows++", "", replay, closes},
+	{"cache/count.go", "t.stats.Observed.Flows++", "", replay, closes},
+	{"cache/count.go", "t.stats.Observed.Packets += p.Packets", "", replay, closes},
+	{"cache/count.go", "t.stats.Observed.Octets += p.Octets", "", replay, closes},
+	{"cache/count.go", "t.stats.Ended[r.End].add(&sum)", "", replay, closes},
+	{"cache/count.go", "f.Added++", "", replay, closes},
+	{"cache/observe.go", "s.Sum(p)", "", replay, closes},
+	{"export/exporter.go", "e.stats.Queued.add(c)", "", replay, closes},
+	{"export/sender.go", "e.stats.Building.sub(m.Flows)", "", replay, closes},
+	{"export/sender.go", "e.stats.Sent.add(m.Flows)", "", replay, closes},
+}
+
+// TestLedgerNoticesEachSkippedIncrement is the account's own test: with any
+// increment skipped it must not close.
+func TestLedgerNoticesEachSkippedIncrement(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the program once per mutation")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range ledger {
+		t.Run(m.File+": "+m.Old, func(t *testing.T) {
+			survives, err := m.Survives(root, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if survives {
+				t.Errorf("%s still passes", m.Test)
+			}
+		})
+	}
+}
