@@ -1,0 +1,105 @@
+package daemon
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"cacheflow/cache/flow"
+	"cacheflow/capture/pcapfile"
+	"cacheflow/cmd/internal/ledger"
+	"cacheflow/export"
+)
+
+// sink is a collector that nobody reads: the datagrams count as sent.
+func sink(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c.LocalAddr().String()
+}
+
+// replayCorpus replays all captures of the corpus through a cache that is too
+// small for them, to exporters of each protocol.
+func replayCorpus(t *testing.T) (*ledger.Ledger, []flow.Record) {
+	t.Helper()
+	paths, err := filepath.Glob("../../../capture/testdata/*.pcap")
+	if err != nil || len(paths) < 10 {
+		t.Fatalf("the corpus has %d files (%v)", len(paths), err)
+	}
+	source, err := pcapfile.OpenAll(paths, pcapfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	r := &Replay{Source: source, Boot: source.Boot(), Cache: testCache(), Drain: 10 * time.Second}
+	r.Cache.Entries = 16
+	for _, p := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
+		r.Exporters = append(r.Exporters, export.Config{Name: p.String(), Protocol: p, Address: sink(t)})
+	}
+	var records []flow.Record
+	r.Output = func(rs []flow.Record) error {
+		records = append(records, rs...)
+		return nil
+	}
+	l, err := r.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, records
+}
+
+// The account closes at zero, and is not empty: frames of every kind went in,
+// and records left for several reasons and to every protocol. The mutation
+// tests skip one increment after the other and expect this test to fail.
+func TestLedgerCloses(t *testing.T) {
+	l, records := replayCorpus(t)
+	for _, i := range l.Balance() {
+		if i.Difference != 0 {
+			t.Errorf("%s: %s does not close: %d %s are %+d off", i.Scope, i.Equation, i.Left, i.Unit, i.Difference)
+		}
+	}
+	total := l.Total()
+	if total.Observed == 0 || total.Metered == 0 || len(total.Ignored) == 0 || len(total.Undecodable) == 0 {
+		t.Errorf("the corpus is too tame: %+v", total)
+	}
+	var packets, octets uint64
+	for _, r := range records {
+		packets += r.Packets
+		octets += r.Octets
+	}
+	if packets != total.Packets || octets != total.Octets {
+		t.Errorf("the records hold %d packets and %d octets, captured were %d and %d", packets, octets, total.Packets, total.Octets)
+	}
+	ends := map[string]uint64{}
+	for _, e := range l.Cache.Ended {
+		ends[e.Reason] = e.Count
+	}
+	if ends[flow.LackOfResources.String()] == 0 || ends[flow.ForcedEnd.String()] == 0 {
+		t.Errorf("the run is too tame: records ended by %v", ends)
+	}
+	for _, e := range l.Exporters {
+		if e.Sent.Count == 0 {
+			t.Errorf("nothing was sent as %s", e.Protocol)
+		}
+	}
+}
+
+// The same files give the same records, whatever the seed of the hash.
+func TestReplayRepeats(t *testing.T) {
+	_, a := replayCorpus(t)
+	_, b := replayCorpus(t)
+	if len(a) != len(b) {
+		t.Fatalf("%d and %d records", len(a), len(b))
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			t.Fatalf("record %d differs:\n%+v\n%+v", i, a[i], b[i])
+		}
+	}
+}
