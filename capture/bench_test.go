@@ -18,3 +18,21 @@ func BenchmarkDecode(b *testing.B) {
 		d.Decode(&f, &p)
 	}
 }
+
+// BenchmarkFragment decodes later fragments of 4096 datagrams.
+func BenchmarkFragment(b *testing.B) {
+	d := NewDecoder(DecoderOptions{})
+	var p flow.Packet
+	frames := make([]Frame, 4096)
+	for i := range frames {
+		first := part{id: uint16(i)}.frame(b)
+		d.Decode(&first, &p)
+		frames[i] = part{id: uint16(i), offset: 1}.frame(b)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if d.Decode(&frames[i%len(frames)], &p); p.SrcPort == 0 {
+			b.Fatal("not joined")
+		}
+	}
+}
