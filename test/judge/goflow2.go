@@ -1,0 +1,123 @@
+package judge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/netsampler/goflow2/v2/decoders/netflow"
+	"github.com/netsampler/goflow2/v2/decoders/netflowlegacy"
+)
+
+// Goflow2 decodes datagrams in their order with goflow2's decoder. The error
+// joins what it complained about.
+func Goflow2(datagrams []Datagram) ([]Flow, error) {
+	var flows []Flow
+	var errs []error
+	stores := map[netip.AddrPort]netflow.NetFlowTemplateSystem{}
+	for i, d := range datagrams {
+		if stores[d.From] == nil {
+			stores[d.From] = netflow.CreateTemplateSystem()
+		}
+		more, err := goflow2(d.Data, stores[d.From])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("datagram %d: %w", i, err))
+		}
+		flows = append(flows, more...)
+	}
+	return flows, errors.Join(errs...)
+}
+
+func goflow2(data []byte, templates netflow.NetFlowTemplateSystem) (flows []Flow, err error) {
+	if len(data) >= 2 && binary.BigEndian.Uint16(data) == 5 {
+		var p netflowlegacy.PacketNetFlowV5
+		err := netflowlegacy.DecodeMessageVersion(bytes.NewBuffer(data), &p)
+		for i := range p.Records {
+			flows = append(flows, goflow2v5(&p, &p.Records[i]))
+		}
+		return flows, err
+	}
+	var v9 netflow.NFv9Packet
+	var ipfix netflow.IPFIXPacket
+	err = netflow.DecodeMessageVersion(bytes.NewBuffer(data), templates, &v9, &ipfix)
+	boot := int64(v9.UnixSeconds)*1000 - int64(v9.SystemUptime)
+	for _, set := range append(v9.FlowSets, ipfix.FlowSets...) {
+		if set, ok := set.(netflow.DataFlowSet); ok {
+			for _, r := range set.Records {
+				flows = append(flows, goflow2Flow(r.Values, boot))
+			}
+		}
+	}
+	return flows, err
+}
+
+// goflow2Flow names the values of a record of v9 or IPFIX; boot is the wall time
+// of sysUpTime 0 in milliseconds.
+func goflow2Flow(values []netflow.DataField, boot int64) Flow {
+	f := make(Flow, len(values))
+	for _, v := range values {
+		data, ok := v.Value.([]byte)
+		if !ok || v.PenProvided {
+			continue
+		}
+		switch v.Type {
+		case netflow.NFV9_FIELD_FIRST_SWITCHED:
+			f["flowStartMilliseconds"] = strconv.FormatInt(boot+int64(unsigned(data)), 10)
+		case netflow.NFV9_FIELD_LAST_SWITCHED:
+			f["flowEndMilliseconds"] = strconv.FormatInt(boot+int64(unsigned(data)), 10)
+		default:
+			f[netflow.IPFIXTypeToString(v.Type)] = goflow2Text(v.Type, data)
+		}
+	}
+	return f
+}
+
+func goflow2Text(element uint16, data []byte) string {
+	switch element {
+	case netflow.IPFIX_FIELD_sourceIPv4Address, netflow.IPFIX_FIELD_destinationIPv4Address, netflow.IPFIX_FIELD_ipNextHopIPv4Address,
+		netflow.IPFIX_FIELD_sourceIPv6Address, netflow.IPFIX_FIELD_destinationIPv6Address, netflow.IPFIX_FIELD_ipNextHopIPv6Address:
+		a, _ := netip.AddrFromSlice(data)
+		return a.String()
+	case netflow.IPFIX_FIELD_sourceMacAddress, netflow.IPFIX_FIELD_destinationMacAddress:
+		return net.HardwareAddr(data).String()
+	case netflow.IPFIX_FIELD_mplsTopLabelStackSection, netflow.IPFIX_FIELD_mplsLabelStackSection2, netflow.IPFIX_FIELD_mplsLabelStackSection3:
+		return hex.EncodeToString(data)
+	}
+	return strconv.FormatUint(unsigned(data), 10)
+}
+
+func unsigned(data []byte) (n uint64) {
+	for _, octet := range data {
+		n = n<<8 | uint64(octet)
+	}
+	return n
+}
+
+func goflow2v5(p *netflowlegacy.PacketNetFlowV5, r *netflowlegacy.RecordsNetFlowV5) Flow {
+	boot := int64(p.UnixSecs)*1000 + int64(p.UnixNSecs)/1e6 - int64(p.SysUptime)
+	address := func(a netflowlegacy.IPAddress) string {
+		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(a)))).String()
+	}
+	f := Flow{
+		"sourceIPv4Address":      address(r.SrcAddr),
+		"destinationIPv4Address": address(r.DstAddr),
+		"ipNextHopIPv4Address":   address(r.NextHop),
+		"flowStartMilliseconds":  strconv.FormatInt(boot+int64(r.First), 10),
+		"flowEndMilliseconds":    strconv.FormatInt(boot+int64(r.Last), 10),
+	}
+	for name, n := range map[string]uint32{
+		"ingressInterface": uint32(r.Input), "egressInterface": uint32(r.Output),
+		"packetDeltaCount": r.DPkts, "octetDeltaCount": r.DOctets,
+		"sourceTransportPort": uint32(r.SrcPort), "destinationTransportPort": uint32(r.DstPort),
+		"tcpControlBits": uint32(r.TCPFlags), "protocolIdentifier": uint32(r.Proto), "ipClassOfService": uint32(r.Tos),
+		"sourceIPv4PrefixLength": uint32(r.SrcMask), "destinationIPv4PrefixLength": uint32(r.DstMask),
+	} {
+		f[name] = strconv.FormatUint(uint64(n), 10)
+	}
+	return f
+}
