@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	"cacheflow/cache"
@@ -26,7 +28,8 @@ type Replay struct {
 	// Progress is called now and then with the number of packets so far; nil is
 	// never called.
 	Progress func(packets uint64)
-	// Drain is how long the exporters may take at the end.
+	// Drain is how long the exporters may take at the start, to reach their
+	// collectors, and at the end, to send what is queued.
 	Drain time.Duration
 }
 
@@ -35,8 +38,10 @@ type Replay struct {
 func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	m := &Meter{cache: r.Cache, epoch: func() time.Time { return r.Boot }}
 	var exporters exporterSet
+	var reached sync.WaitGroup
 	for _, c := range r.Exporters {
-		c.Now, c.Epoch = nil, m.epoch
+		c.Now, c.Epoch, c.Connected = nil, m.epoch, reached.Done
+		reached.Add(1)
 		e, err := export.New(c)
 		if err != nil {
 			return nil, err
@@ -63,7 +68,9 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	m.now = func() flow.Time { return s.horizon }
 
 	shutdown := exporters.start()
-	err = s.run(ctx)
+	if err = r.wait(ctx, &reached); err == nil {
+		err = s.run(ctx)
+	}
 	drain, cancel := context.WithTimeout(ctx, r.Drain)
 	defer cancel()
 	shutdown(drain)
@@ -76,4 +83,18 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	}
 	l.Quiet = true
 	return l, err
+}
+
+// wait returns once every exporter has reached its collector.
+func (r *Replay) wait(ctx context.Context, reached *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() { reached.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(r.Drain):
+		return fmt.Errorf("no collector reached within %v: nothing was replayed", r.Drain)
+	}
 }
