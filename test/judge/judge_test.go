@@ -59,6 +59,7 @@ func TestSoftflowd(t *testing.T) {
 	}
 	for _, version := range []string{"5", "9", "10"} {
 		t.Run("v"+version, func(t *testing.T) {
+			t.Parallel()
 			r := judge.StartRecorder(t, netip.AddrPort{})
 			if out, err := exec.Command("softflowd", "-r", file, "-n", r.Address.String(), "-v", version, "-d").CombinedOutput(); err != nil {
 				t.Fatalf("softflowd: %v\n%s", err, out)
@@ -146,8 +147,9 @@ func expected(r *flow.Record) judge.Flow {
 func TestEveryField(t *testing.T) {
 	for _, protocol := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
 		t.Run(protocol.String(), func(t *testing.T) {
+			t.Parallel()
 			r := judge.StartRecorder(t, netip.AddrPort{})
-			want := send(t, protocol, r, 400)
+			want := send(t, protocol, r, 400, -1)
 			tolerance := time.Duration(0)
 			if protocol == export.NetFlow9 {
 				tolerance = time.Second
@@ -164,8 +166,30 @@ func TestEveryField(t *testing.T) {
 	}
 }
 
-// send sends n records as one protocol and returns those that it can carry.
-func send(t *testing.T, protocol export.Protocol, r *judge.Recorder, n int) (want []judge.Flow) {
+// TestALostDatagram has the judges that follow sequence numbers notice a gap.
+func TestALostDatagram(t *testing.T) {
+	for protocol, judges := range map[export.Protocol][]string{
+		export.NetFlow5: {"nfcapd", "nfacctd"},
+		export.NetFlow9: {"nfcapd", "nfacctd", "tshark"},
+		export.IPFIX:    {"nfcapd", "nfacctd", "tshark"},
+	} {
+		t.Run(protocol.String(), func(t *testing.T) {
+			t.Parallel()
+			r := judge.StartRecorder(t, netip.AddrPort{})
+			send(t, protocol, r, 400, 3)
+			verdicts := ask(t, r)
+			for _, name := range judges {
+				if len(verdicts[name].errors) == 0 {
+					t.Errorf("%s does not complain", name)
+				}
+			}
+		})
+	}
+}
+
+// send sends n records as one protocol, but for the datagram with the number
+// lost, and returns those that the protocol can carry.
+func send(t *testing.T, protocol export.Protocol, r *judge.Recorder, n, lost int) (want []judge.Flow) {
 	t.Helper()
 	conn, err := net.Dial("udp", r.Address.String())
 	if err != nil {
@@ -173,7 +197,11 @@ func send(t *testing.T, protocol export.Protocol, r *judge.Recorder, n int) (wan
 	}
 	defer conn.Close()
 	c := export.Config{Protocol: protocol, SourceID: 77, TemplatePackets: 5, Epoch: func() time.Time { return boot }}
+	number := 0
 	session, err := export.NewSession(c, func(m *export.Message) {
+		if number++; number-1 == lost {
+			return
+		}
 		if _, err := conn.Write(m.Data); err != nil {
 			t.Error(err)
 		}

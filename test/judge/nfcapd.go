@@ -42,7 +42,7 @@ func StartNfcapd(t testing.TB, c NfcapdConfig) *Nfcapd {
 	if c.Rotate == 0 {
 		c.Rotate = time.Hour
 	}
-	args := []string{"-l", n.dir, "-S", "0", "-b", n.Address.Addr().String(), "-p", strconv.Itoa(int(n.Address.Port())),
+	args := []string{"-w", n.dir, "-S", "0", "-b", n.Address.Addr().String(), "-p", strconv.Itoa(int(n.Address.Port())),
 		"-t", strconv.Itoa(int(c.Rotate.Seconds()))}
 	if c.Buffer > 0 {
 		args = append(args, "-B", strconv.Itoa(c.Buffer))
@@ -93,10 +93,11 @@ func (n *Nfcapd) Errors() (lines []string) {
 
 var nfcapdError = regexp.MustCompile(`(?i)(error|fail|skip|malformed|unknown|unexpected|bad |corrupt|no table)`)
 
-// Flows returns the records of the files that nfcapd has closed.
-func (n *Nfcapd) Flows() []Flow {
+// Flows returns the records of the files that nfcapd has closed, or those that a
+// filter of nfdump's lets through.
+func (n *Nfcapd) Flows(filter ...string) []Flow {
 	n.t.Helper()
-	out := n.nfdump("-q", "-o", "json")
+	out := n.nfdump(append([]string{"-q", "-o", "json"}, filter...)...)
 	if open := bytes.IndexByte(out, '{'); open < 0 {
 		return nil
 	} else if out = out[open:]; true {

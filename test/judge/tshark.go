@@ -39,13 +39,10 @@ func (s *Tshark) run(args ...string) []byte {
 // errors of v9 and IPFIX, data without a template.
 func (s *Tshark) Errors() (lines []string) {
 	s.t.Helper()
-	out := s.run("-Y", "_ws.expert || _ws.malformed || !cflow", "-T", "fields", "-e", "frame.number", "-e", "_ws.expert.message", "-e", "frame.protocols")
+	out := s.run("-Y", "_ws.expert || _ws.malformed || !cflow || (cflow.flowset_id >= 256 && !cflow.template_frame)",
+		"-T", "fields", "-e", "frame.number", "-e", "frame.protocols", "-e", "_ws.expert.message", "-e", "cflow.template_frame")
 	for line := range strings.Lines(string(out)) {
 		lines = append(lines, strings.TrimSpace(line))
-	}
-	out = s.run("-Y", `cflow.flowset_id >= 256 && !cflow.template_frame`, "-T", "fields", "-e", "frame.number")
-	for line := range strings.Lines(string(out)) {
-		lines = append(lines, strings.TrimSpace(line)+" data without a template")
 	}
 	return lines
 }
