@@ -59,8 +59,8 @@ func (b builder) mplsFrames() (frames []corpusFrame) {
 }
 
 func (b builder) pppoeFrames() []corpusFrame {
-	frames := b.both("session ", macs+"8864 11 00 0003 0000 0021", macs+"8864 11 00 0003 0000 0057")
-	frames = append(frames, b.both("session behind a tag ", macs+"8100 0007 8864 11 00 0003 0000 0021", macs+"8100 0007 8864 11 00 0003 0000 0057")...)
+	frames := b.both("session ", macs+"8864 11 00 0003 0041 0021", macs+"8864 11 00 0003 0045 0057")
+	frames = append(frames, b.both("session behind a tag ", macs+"8100 0007 8864 11 00 0003 0041 0021", macs+"8100 0007 8864 11 00 0003 0045 0057")...)
 	return append(frames,
 		corpusFrame{what: "LCP", data: padded([]byte(b.raw(macs + "8864 11 00 0003 000a c021 09 01 0008 00000000")))},
 		corpusFrame{what: "discovery", data: padded([]byte(b.raw(macs + "8863 11 09 0000 0004 0101 0000")))})

@@ -53,7 +53,7 @@ func corpus(t testing.TB) []corpusFile {
 		{name: "ppp-unframed", link: LinkPPP, number: 9, frames: b.linkFrames("0021", "0057")},
 		{name: "ppp-hdlc", link: LinkPPP, number: 50, frames: b.linkFrames("ff030021", "ff030057")},
 		{name: "cisco-hdlc", link: LinkPPP, number: 50, frames: b.linkFrames("0f000800", "8f0086dd")},
-		{name: "pppoe-link", link: LinkPPP, number: 51, frames: b.linkFrames("1100000300000021", "1100000300000057")},
+		{name: "pppoe-link", link: LinkPPP, number: 51, frames: b.linkFrames("1100000300410021", "1100000300450057")},
 	}
 	for i := range files {
 		if files[i].link == LinkUnknown {

@@ -83,7 +83,9 @@ func (o *oracle) add(l gopacket.Layer) bool {
 			o.MPLS[o.MPLSDepth] = [3]byte(l.Contents)
 		}
 		o.MPLSDepth++
-	case *layers.Loopback, *layers.PPP, *layers.PPPoE:
+	case *layers.PPPoE:
+		return l.Version == 1 && l.Type == 1 && l.Code == layers.PPPoECodeSession // gopacket reads on
+	case *layers.Loopback, *layers.PPP:
 	case *layers.IPv4:
 		o.ipv4(l)
 		return o.ip

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
 	"cacheflow/cache/flow"
@@ -64,9 +64,10 @@ func golden(t *testing.T, name string, got []byte) {
 func pcapOf(t *testing.T, file *corpusFile) []byte {
 	var b bytes.Buffer
 	w := pcapgo.NewWriter(&b)
-	if err := w.WriteFileHeader(65535, layers.LinkType(file.number)); err != nil {
+	if err := w.WriteFileHeader(65535, 0); err != nil {
 		t.Fatal(err)
 	}
+	binary.LittleEndian.PutUint32(b.Bytes()[20:], file.number) // gopacket's link types have eight bits
 	for i, f := range file.frames {
 		ci := gopacket.CaptureInfo{
 			Timestamp:     time.Unix(1_700_000_000, int64(i)*int64(time.Millisecond)),
