@@ -1,0 +1,81 @@
+package replay
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	"cacheflow/test/judge"
+)
+
+// Four collectors decode over 100 000 records with template refreshes. None
+// complains, and every value that one decodes is that of the JSON of the same
+// replay: to the millisecond in v5 and IPFIX; in v9, whose header counts whole
+// seconds, within one second and with exact durations.
+func TestJudgesAgree(t *testing.T) {
+	file, _ := capture(t, lifelike(400_000, 60_000))
+	args := []string{"--entries", "4096", "--active", "60s", file}
+	for protocol, tolerance := range map[string]time.Duration{"netflow5": 0, "netflow9": time.Second, "ipfix": 0} {
+		t.Run(protocol, func(t *testing.T) {
+			r := judge.StartRecorder(t, netip.AddrPort{})
+			printed := cacheflow(t, nil, append([]string{"-o", "json", "-e", r.Address.String(), "--protocol", protocol}, args...)...)
+			r.Settle(100 * time.Millisecond)
+			want, err := judge.ReadJSON(bytes.NewReader(printed))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if protocol == "netflow5" {
+				want = only(want, "ipVersion", "4")
+			}
+			t.Logf("%d records in %d datagrams", len(want), len(r.Datagrams()))
+			if len(want) < 100_000 {
+				t.Fatalf("%d records prove too little", len(want))
+			}
+			compare := func(name string, got []judge.Flow) {
+				t.Helper()
+				for _, d := range judge.Compare(got, want, tolerance) {
+					t.Errorf("%s: %s", name, d)
+				}
+			}
+			flows, err := judge.Goflow2(r.Datagrams())
+			if err != nil {
+				t.Error(err)
+			}
+			compare("goflow2", flows)
+
+			tshark := judge.NewTshark(t, r)
+			for _, e := range tshark.Errors() {
+				t.Errorf("tshark: %s", e)
+			}
+			nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 16 << 20})
+			r.Forward(nfcapd.Address, 5000)
+			nfcapd.Stop()
+			for _, e := range nfcapd.Errors() {
+				t.Errorf("nfcapd: %s", e)
+			}
+			compare("nfdump", nfcapd.Flows())
+
+			nfacctd := judge.StartNfacctd(t, judge.NfacctdConfig{})
+			r.Forward(nfacctd.Address, 5000)
+			time.Sleep(time.Second) // its plugin reads from a pipe
+			nfacctd.Stop()
+			for _, e := range nfacctd.Errors() {
+				t.Errorf("nfacctd: %s", e)
+			}
+			got, sent := judge.Add(nfacctd.Flows()), judge.Add(want)
+			if got.Packets != sent.Packets || got.Octets != sent.Octets {
+				t.Errorf("nfacctd has %d packets and %d octets, sent were %d and %d", got.Packets, got.Octets, sent.Packets, sent.Octets)
+			}
+		})
+	}
+}
+
+func only(flows []judge.Flow, name, value string) (kept []judge.Flow) {
+	for _, f := range flows {
+		if f[name] == value {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
