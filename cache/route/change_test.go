@@ -108,6 +108,60 @@ func TestResync(t *testing.T) {
 	}
 }
 
+// TestCarrier takes the carrier of an interface away, with the kernel set to use
+// its routes all the same and to pass over them.
+func TestCarrier(t *testing.T) {
+	for _, ignore := range []string{"0", "1"} {
+		l := newLab(t, route.Options{})
+		for _, name := range []string{"all", "t1", "s1", "c1"} {
+			l.gateway.Sysctl("net/ipv4/conf/"+name+"/ignore_routes_with_linkdown", ignore)
+			l.gateway.Sysctl("net/ipv6/conf/"+name+"/ignore_routes_with_linkdown", ignore)
+		}
+		l.ip("route", "add", "203.0.113.0/24", "via", "10.0.3.2")
+		l.ip("route", "add", "203.0.113.0/24", "via", "10.0.2.2", "metric", "9")
+		l.ip("-6", "route", "add", "2001:db8:1::/48", "via", "fd00:3::2")
+		l.check(l.probes()...)
+		l.other.MustRun("ip", "link", "set", "t0", "down")
+		eventually(t, "the carrier goes", func() bool { return !l.up(l.t1) })
+		l.check(l.probes()...)
+		l.other.MustRun("ip", "link", "set", "t0", "up")
+		eventually(t, "the carrier comes", func() bool { return l.up(l.t1) })
+		l.check(l.probes()...)
+	}
+}
+
+func (l *lab) up(index uint32) bool {
+	for _, i := range l.table.Interfaces() {
+		if i.Index == index {
+			return i.Up
+		}
+	}
+	return false
+}
+
+// TestLookupFillsAll has a Route of an earlier lookup left in it.
+func TestLookupFillsAll(t *testing.T) {
+	l := newLab(t, route.Options{})
+	l.ip("route", "add", "203.0.113.0/24", "via", "10.0.2.2")
+	l.ip("route", "add", "unreachable", "192.0.2.0/24")
+	settle(t, l.gateway, l.table)
+	for _, dst := range []string{"10.0.1.1", "10.0.2.2", "192.0.2.1", "8.8.8.8", "224.0.0.5", "0.0.0.1"} {
+		var used, fresh flow.Route
+		k := key(l.c1, "10.0.1.2", "203.0.113.1")
+		if l.reader.Lookup(&k, &used); used.NextHopVersion != 4 || used.SrcPrefixLen != 24 {
+			t.Fatalf("%+v", used)
+		}
+		k = key(l.c1, "9.9.9.9", dst)
+		if a, b := l.reader.Lookup(&k, &used), l.reader.Lookup(&k, &fresh); a != b || used != fresh {
+			t.Errorf("%s: %+v, %+v", dst, used, fresh)
+		}
+	}
+	var r flow.Route
+	if egress := l.reader.Lookup(&flow.Key{}, &r); egress != 0 || r != (flow.Route{}) {
+		t.Errorf("no IP version: %+v", r)
+	}
+}
+
 // TestNexthopObjects covers routes by nexthop objects and groups, with and
 // without the kernel resolving them in its messages.
 func TestNexthopObjects(t *testing.T) {

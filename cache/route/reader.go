@@ -30,11 +30,17 @@ func (r *Reader) Lookup(k *flow.Key, route *flow.Route) (egress uint32) {
 // LookupLabel is Lookup for a packet with an IPv6 flow label, which takes part
 // in the kernel's choice among several next hops.
 func (r *Reader) LookupLabel(k *flow.Key, label uint32, route *flow.Route) (egress uint32) {
+	v := r.table.view.Load()
+	if k.Version == 4 && v.fib != nil {
+		if egress, ok := v.quick(k, route); ok {
+			return egress
+		}
+	}
+	*route = flow.Route{}
 	if k.Version != 4 && k.Version != 6 {
-		*route = flow.Route{}
 		return 0
 	}
-	m := r.table.view.Load().match(k)
+	m := v.match(k)
 	route.SrcPrefixLen = m.srcBits
 	switch {
 	case ends(k):

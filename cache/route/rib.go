@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+
+	"cacheflow/cache/flow"
 )
 
 // rib is one of the kernel's tables for one family: for each prefix the route
@@ -16,7 +18,7 @@ type rib struct {
 	family int
 	trie   trie
 	fib    *fib // what Readers use instead of the trie, where it is large; IPv4 only
-	near   near // IPv4 only
+	near   *near
 	specs  *specs
 	// several holds the routes of prefixes that have more than one, and of those
 	// for which messages did not tell which remain.
@@ -32,7 +34,7 @@ type candidates struct {
 }
 
 func newRIB(family int, s *specs) *rib {
-	return &rib{family: family, trie: newTrie(), specs: s, several: make(map[netip.Prefix]*candidates)}
+	return &rib{family: family, trie: newTrie(), near: newNear(), specs: s, several: make(map[netip.Prefix]*candidates)}
 }
 
 // largeTable is the number of IPv4 routes from which a table has a fib. Below it
@@ -63,9 +65,17 @@ func (t *rib) lookup4(n uint32) *route {
 	return t.trie.lookup(address4(n))
 }
 
-// near tells by the first two octets of an address whether any IPv4 prefix of a
-// table may contain it. It forgets none.
+// near tells by the first two octets of an address whether the table local, or a
+// rule of special4, may have a say in it. It forgets nothing.
 type near [1 << 16 / 32]uint32
+
+func newNear() *near {
+	n := new(near)
+	for _, p := range []string{"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"} {
+		n.add(netip.MustParsePrefix(p))
+	}
+	return n
+}
 
 func (t *near) has(n uint32) bool {
 	return atomic.LoadUint32(&t[n>>21])>>(n>>16&31)&1 != 0
@@ -214,6 +224,9 @@ func count(routes []*route, is func(*route) bool) (n int) {
 	return n
 }
 
+// forwarded is the key of some packet that came in.
+var forwarded = flow.Key{Input: loopback}
+
 // specs holds each spec in use once.
 type specs struct {
 	routes map[spec]*route
@@ -226,6 +239,7 @@ func (m *specs) find(s *spec) *route {
 	r := m.routes[*s]
 	if r == nil {
 		r = &route{spec: *s}
+		r.egress = fill(s, &forwarded, &r.answer)
 		r.level.Store(uint32(s.trust()))
 		if m.down(s.oif) {
 			r.level.Store(uint32(doubtful))

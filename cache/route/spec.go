@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"cacheflow/cache/flow"
 )
 
 // Families index arrays: IPv4, IPv6.
@@ -84,7 +86,11 @@ type route struct {
 	spec
 	// level is its trust now: that of the spec, or doubtful while the interface
 	// is without carrier, or for good once the kernel may have dropped the route.
-	level   atomic.Uint32
+	level atomic.Uint32
+	// answer and egress are what a packet that came in finds, but for the
+	// source's prefix length.
+	answer  flow.Route
+	egress  uint32
 	retired bool   // owner's: doubtful for good; not to be used again
 	refs    int    // owner's: candidates that use it
 	index   uint32 // owner's: the fib's entry; 0 for none yet

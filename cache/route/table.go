@@ -129,7 +129,14 @@ func ignoreCanceled(ctx context.Context, err error) error {
 
 // publish shows Readers the state.
 func (t *Table) publish() {
-	t.view.Store(&view{tables: t.tables, custom: t.custom, behind: t.behind, fallback: t.tables.fallback})
+	v := &view{tables: t.tables, fallback: t.tables.fallback}
+	for f := range v.doubtful {
+		v.doubtful[f] = t.behind || t.custom[f]
+	}
+	if !v.doubtful[v4] {
+		v.fib = t.tables.ribs[v4].main.fib
+	}
+	t.view.Store(v)
 	t.count()
 }
 

@@ -15,12 +15,27 @@ import (
 // by the Table's goroutine alone and in ways that Readers may see at any time.
 type view struct {
 	tables *tables
-	// custom is set, by family, where the rules are not the default ones.
-	custom [2]bool
-	// behind is set while the tables are known to miss changes.
-	behind bool
+	// doubtful is set, by family, where only the kernel knows: the rules are not
+	// the default ones, or the tables miss changes.
+	doubtful [2]bool
 	// fallback is set where IPv4's table default has, or had, routes.
 	fallback bool
+	// fib is the one of IPv4's table main where the quick way may be tried.
+	fib *fib
+}
+
+// quick is the common case of what follows: an IPv4 destination that no matter
+// of the table local comes near, by a route that is certain. It is kept short so
+// that the processor has the loads of several lookups under way at a time.
+func (v *view) quick(k *flow.Key, r *flow.Route) (egress uint32, ok bool) {
+	dst, src := binary.BigEndian.Uint32(k.Dst[:]), binary.BigEndian.Uint32(k.Src[:])
+	to, from := v.fib.lookup(dst), v.fib.lookup(src)
+	if to == nil || from == nil || v.tables.ribs[v4].local.near.has(dst) || to.trusted() != certain {
+		return 0, false
+	}
+	*r = to.answer
+	r.SrcPrefixLen = from.bits
+	return to.egress, true
 }
 
 // match is what the tables say of a key.
@@ -41,16 +56,11 @@ func (v *view) match(k *flow.Key) match {
 func (v *view) match4(k *flow.Key) (m match) {
 	t := &v.tables.ribs[v4]
 	dst := binary.BigEndian.Uint32(k.Dst[:])
-	main, src := t.main.lookup4(dst), t.main.lookup4(binary.BigEndian.Uint32(k.Src[:]))
-	if src != nil {
+	if src := t.main.lookup4(binary.BigEndian.Uint32(k.Src[:])); src != nil {
 		m.srcBits = src.bits
 	}
-	var local *route
-	if t.local.near.has(dst) {
-		local = t.local.lookup4(dst)
-	}
-	m.decide(local, main)
-	if v.behind || v.custom[v4] || special4(k) || m.route == nil && v.fallback {
+	m.decide(t.local.lookup4(dst), t.main.lookup4(dst))
+	if v.doubtful[v4] || special4(k) || m.route == nil && v.fallback {
 		m.trust = doubtful
 	}
 	return m
@@ -63,7 +73,7 @@ func (v *view) match6(k *flow.Key) (m match) {
 		m.srcBits = src.bits
 	}
 	m.decide(t.local.trie.lookup(dst), t.main.trie.lookup(dst))
-	if v.behind || v.custom[v6] || special6(k) {
+	if v.doubtful[v6] || special6(k) {
 		m.trust = doubtful
 	}
 	return m
