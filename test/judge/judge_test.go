@@ -13,6 +13,7 @@ import (
 	"cacheflow/cache/flow"
 	"cacheflow/export"
 	"cacheflow/test/judge"
+	"cacheflow/test/process"
 	"cacheflow/test/traffic"
 )
 
@@ -51,7 +52,7 @@ func ask(t *testing.T, r *judge.Recorder) map[string]verdict {
 
 // TestSoftflowd has every judge read what an exporter of other authors sends.
 func TestSoftflowd(t *testing.T) {
-	judge.Need(t, "softflowd")
+	process.Need(t, "softflowd")
 	file := filepath.Join(t.TempDir(), "traffic.pcap")
 	truth, err := traffic.WriteFile(file, traffic.Spec{Packets: 3000, Flows: 80, Zipf: 1.2, IPv6: 25, Lifelike: true, Interval: 500 * time.Microsecond})
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"cacheflow/test/process"
 )
 
 // Nfacctd is a running nfacctd with all its checks on.
@@ -18,14 +20,14 @@ type Nfacctd struct {
 
 	t       testing.TB
 	file    string
-	process *process
+	process *process.Process
 }
 
 // NfacctdConfig says how nfacctd is run. The zero value listens on a free port
 // of 127.0.0.1.
 type NfacctdConfig struct {
-	Command Command        // where to run it
-	Address netip.AddrPort // where to listen; what is zero is chosen
+	Command process.Command // where to run it
+	Address netip.AddrPort  // where to listen; what is zero is chosen
 }
 
 // nfacctdPrimitives are what nfacctd aggregates by besides its own words: every
@@ -60,7 +62,7 @@ timestamps_since_epoch: true
 // StartNfacctd starts nfacctd and waits until it listens.
 func StartNfacctd(t testing.TB, c NfacctdConfig) *Nfacctd {
 	t.Helper()
-	Need(t, "nfacctd")
+	process.Need(t, "nfacctd")
 	dir := t.TempDir()
 	n := &Nfacctd{Address: endpoint(t, c.Address), t: t, file: filepath.Join(dir, "flows.json")}
 	primitives, configuration := filepath.Join(dir, "primitives"), filepath.Join(dir, "nfacctd.conf")
@@ -70,17 +72,17 @@ func StartNfacctd(t testing.TB, c NfacctdConfig) *Nfacctd {
 			t.Fatal(err)
 		}
 	}
-	n.process = start(t, c.Command.make("nfacctd", "-f", configuration), "waiting for NetFlow/IPFIX data")
+	n.process = process.Start(t, c.Command.Make("nfacctd", "-f", configuration), process.Printed("waiting for NetFlow/IPFIX data"))
 	return n
 }
 
 // Stop ends nfacctd, which then has written all that it received.
-func (n *Nfacctd) Stop() { n.process.stop(syscall.SIGINT) }
+func (n *Nfacctd) Stop() { n.process.Stop(syscall.SIGINT, patience) }
 
 // Errors returns what nfacctd has complained about: sequence numbers, lengths,
 // padding, unknown templates.
 func (n *Nfacctd) Errors() (lines []string) {
-	for line := range strings.Lines(n.process.out.String()) {
+	for line := range strings.Lines(n.process.Out.String()) {
 		for _, word := range []string{"WARN", "ERROR", "expecting flow", "discarded", "unknown template", "malformed"} {
 			if strings.Contains(line, word) {
 				lines = append(lines, strings.TrimSpace(line))

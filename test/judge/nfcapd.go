@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"cacheflow/test/process"
 )
 
 // Nfcapd is a running nfcapd, whose files nfdump reads.
@@ -22,22 +24,22 @@ type Nfcapd struct {
 
 	t       testing.TB
 	dir     string
-	process *process
+	process *process.Process
 }
 
 // NfcapdConfig says how nfcapd is run. The zero value listens on a free port of
 // 127.0.0.1 with nfcapd's own defaults and closes its file when it is stopped.
 type NfcapdConfig struct {
-	Command Command        // where to run it
-	Address netip.AddrPort // where to listen; what is zero is chosen
-	Buffer  int            // socket receive buffer in octets; 0 is the system's default
-	Rotate  time.Duration  // how long a file is written, at least 2 s; 0 is an hour
+	Command process.Command // where to run it
+	Address netip.AddrPort  // where to listen; what is zero is chosen
+	Buffer  int             // socket receive buffer in octets; 0 is the system's default
+	Rotate  time.Duration   // how long a file is written, at least 2 s; 0 is an hour
 }
 
 // StartNfcapd starts nfcapd and waits until it listens.
 func StartNfcapd(t testing.TB, c NfcapdConfig) *Nfcapd {
 	t.Helper()
-	Need(t, "nfcapd", "nfdump")
+	process.Need(t, "nfcapd", "nfdump")
 	n := &Nfcapd{Address: endpoint(t, c.Address), t: t, dir: t.TempDir()}
 	if c.Rotate == 0 {
 		c.Rotate = time.Hour
@@ -47,12 +49,12 @@ func StartNfcapd(t testing.TB, c NfcapdConfig) *Nfcapd {
 	if c.Buffer > 0 {
 		args = append(args, "-B", strconv.Itoa(c.Buffer))
 	}
-	n.process = start(t, c.Command.make("nfcapd", args...), "Startup nfcapd")
+	n.process = process.Start(t, c.Command.Make("nfcapd", args...), process.Printed("Startup nfcapd"))
 	return n
 }
 
 // Stop ends nfcapd, which then has written all that it received.
-func (n *Nfcapd) Stop() { n.process.stop(syscall.SIGTERM) }
+func (n *Nfcapd) Stop() { n.process.Stop(syscall.SIGTERM, patience) }
 
 // Statistics are nfdump's over all closed files.
 type Statistics struct {
@@ -82,7 +84,7 @@ func (n *Nfcapd) Statistics() (s Statistics) {
 
 // Errors returns what nfcapd has complained about.
 func (n *Nfcapd) Errors() (lines []string) {
-	for line := range strings.Lines(n.process.out.String()) {
+	for line := range strings.Lines(n.process.Out.String()) {
 		line = strings.TrimSpace(line)
 		if nfcapdError.MatchString(strings.TrimSuffix(line, "Sequence Errors: 0, Bad Packets: 0")) {
 			lines = append(lines, line)
@@ -120,7 +122,7 @@ func (n *Nfcapd) nfdump(args ...string) []byte {
 	n.t.Helper()
 	cmd := exec.Command("nfdump", append([]string{"-R", n.dir}, args...)...)
 	cmd.Env = append(cmd.Environ(), "TZ=UTC")
-	return run(n.t, cmd)
+	return process.Run(n.t, cmd)
 }
 
 // nfdumpNames are the elements that nfdump prints as they are.

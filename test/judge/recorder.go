@@ -43,7 +43,7 @@ type Recorder struct {
 func StartRecorder(t testing.TB, address netip.AddrPort) *Recorder {
 	t.Helper()
 	if !address.Addr().IsValid() {
-		address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), address.Port())
+		address = netip.AddrPortFrom(loopback, address.Port())
 	}
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(address))
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cacheflow/test/process"
 )
 
 // Tshark reads a capture file of export datagrams.
@@ -24,7 +26,7 @@ type Tshark struct {
 // NewTshark judges a recording.
 func NewTshark(t testing.TB, r *Recorder) *Tshark {
 	t.Helper()
-	Need(t, "tshark")
+	process.Need(t, "tshark")
 	return &Tshark{File: r.WritePcap(), Port: r.Address.Port(), t: t}
 }
 
@@ -32,7 +34,7 @@ func (s *Tshark) run(args ...string) []byte {
 	s.t.Helper()
 	cmd := exec.Command("tshark", append([]string{"-n", "-r", s.File, "-d", fmt.Sprintf("udp.port==%d,cflow", s.Port)}, args...)...)
 	cmd.Env = append(cmd.Environ(), "TZ=UTC")
-	return run(s.t, cmd)
+	return process.Run(s.t, cmd)
 }
 
 // Errors returns what tshark complains about: malformed packets, sequence
