@@ -191,10 +191,13 @@ func wantFields(p Protocol, r *flow.Record) map[uint16]any {
 	w := map[uint16]any{
 		1: r.Octets, 2: r.Packets, 4: r.Protocol, 5: r.ToS, 6: byte(r.TCPFlags), 7: r.SrcPort, 11: r.DstPort,
 		10: r.Input, 14: r.Egress, 25: r.MinLength, 26: r.MaxLength, 52: r.MinTTL, 53: r.MaxTTL,
-		56: r.SrcMAC, 80: r.DstMAC, 58: r.VLAN & 4095, 245: r.CustomerVLAN & 4095,
+		56: r.SrcMAC, 80: r.DstMAC, 58: r.VLAN & 4095, 59: uint16(0), 245: r.CustomerVLAN & 4095,
 		244: byte(r.VLAN >> 13), 246: byte(r.CustomerVLAN >> 13), 60: r.Version, 61: byte(r.Direction),
 		70: r.MPLS[0], 71: r.MPLS[1], 72: r.MPLS[2], 202: r.MPLSDepth, 89: byte(r.Status), 136: byte(r.End),
 		195: r.ToS >> 2, 197: fragment,
+	}
+	if r.Direction == flow.Egress {
+		w[58], w[59] = w[59], w[58]
 	}
 	if p == IPFIX {
 		w[152], w[153] = ms(r.First), ms(r.Last)
@@ -207,6 +210,8 @@ func wantFields(p Protocol, r *flow.Record) map[uint16]any {
 		w[27], w[28], w[29], w[30], w[139] = r.Src[:], r.Dst[:], r.SrcPrefixLen, r.DstPrefixLen, icmp
 		w[31] = r.FlowLabel
 		if p == NetFlow9 {
+			delete(w, 139)
+			w[32] = icmp
 			w[31] = []byte{byte(r.FlowLabel >> 16), byte(r.FlowLabel >> 8), byte(r.FlowLabel)}
 		}
 	}

@@ -62,6 +62,7 @@ const (
 	maximumTTL               = 53
 	sourceMacAddress         = 56
 	vlanID                   = 58
+	postVlanID               = 59
 	ipVersion                = 60
 	flowDirection            = 61
 	ipNextHopIPv6Address     = 62
@@ -120,6 +121,7 @@ var elements = [...]Element{
 	{maximumTTL, "maximumTTL", Unsigned8, 1},
 	{sourceMacAddress, "sourceMacAddress", MACAddress, 6},
 	{vlanID, "vlanId", Unsigned16, 2},
+	{postVlanID, "postVlanId", Unsigned16, 2},
 	{ipVersion, "ipVersion", Unsigned8, 1},
 	{flowDirection, "flowDirection", Unsigned8, 1},
 	{ipNextHopIPv6Address, "ipNextHopIPv6Address", IPv6Address, 16},

@@ -29,20 +29,18 @@ type Exporter struct {
 	stats  Stats
 	state  state
 	local  netip.AddrPort
-	cancel context.CancelFunc // ends Run
+	cancel context.CancelFunc // ends Run; nil until it is called
 }
 
 type state uint8
 
 const (
-	idle    state = iota // neither Run nor Shutdown was called
-	running              // in Run
-	closing              // Shutdown was called: Run drains the queue
-	ended
+	open    state = iota
+	closing       // Shutdown was called: nothing more comes in, Run drains the queue
+	ended         // nothing more goes out
 )
 
-// ErrClosed is returned by PutWait and Run after Shutdown, or once Run has
-// returned.
+// ErrClosed is returned by PutWait after Shutdown, and by a second Run.
 var ErrClosed = net.ErrClosed
 
 // New returns an exporter for one collector. It allocates the queue and does
@@ -186,11 +184,14 @@ func (e *Exporter) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.mu.Lock()
-	if e.state != idle {
-		e.mu.Unlock()
-		return ErrClosed
+	if e.cancel != nil || e.state == ended {
+		defer e.mu.Unlock()
+		if e.cancel != nil {
+			return ErrClosed
+		}
+		return nil // Shutdown had nothing to wait for
 	}
-	e.state, e.cancel = running, cancel
+	e.cancel = cancel
 	e.mu.Unlock()
 
 	sock, err := e.connect(ctx)
@@ -207,31 +208,35 @@ func (e *Exporter) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Shutdown stops taking records, waits until those queued have been sent, and
+// Shutdown stops taking records, waits until Run has sent those queued, and
 // returns nil. If ctx ends first, it drops what is left, counted, and returns
-// ctx's error. An exporter that has not reached its collector yet gives up at
-// once.
+// ctx's error. An exporter whose collector could not be reached so far gives up
+// at once.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.mu.Lock()
-	was, cancel := e.state, e.cancel
-	if was < closing {
-		e.state = closing
-		e.drain()
-	}
+	e.state = max(e.state, closing)
+	empty := e.queue.len == 0
+	run := e.cancel != nil
 	e.mu.Unlock()
-	if was == idle {
-		e.end(NoCollector)
+	e.drain()
+	if !run && empty {
+		e.end(None) // nothing to wait for, should Run never be called
 	}
 	select {
 	case <-e.done:
 		return nil
 	case <-ctx.Done():
-		if cancel != nil {
-			cancel()
-		}
-		<-e.done
+	}
+	e.mu.Lock()
+	cancel := e.cancel
+	e.mu.Unlock()
+	if cancel == nil {
+		e.end(NoCollector)
 		return ctx.Err()
 	}
+	cancel()
+	<-e.done
+	return ctx.Err()
 }
 
 // end drops what is left, and lets nothing more in.
@@ -258,26 +263,23 @@ const (
 
 // connect returns the one socket of this exporter's life, so that the
 // collector sees one source port (RFC 7011 §8.4 tells sessions apart by it).
-// It returns ErrClosed if Shutdown comes first.
+// Once Shutdown was called it makes no more than one attempt, then returns
+// ErrClosed.
 func (e *Exporter) connect(ctx context.Context) (socket, error) {
-	attempt, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(e.draining, cancel)()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		sock, err := e.dial(attempt)
+		sock, err := e.dial(ctx)
 		if err == nil {
 			e.connected(sock)
 			return sock, nil
 		}
-		if pause == firstPause && attempt.Err() == nil {
+		if pause == firstPause && ctx.Err() == nil {
 			e.cfg.Logger.Warn("collector not reachable yet, records wait", "exporter", e.cfg.Name, "error", err)
 		}
 		select {
 		case <-time.After(pause):
-		case <-attempt.Done():
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-e.draining.Done():
 			return nil, ErrClosed
 		}
 	}

@@ -275,7 +275,7 @@ func TestQueueFull(t *testing.T) {
 	if err := e.PutWait(ctx, rs); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("PutWait into a full queue: %v", err)
 	}
-	if err := e.Shutdown(context.Background()); err != nil { // never run
+	if err := e.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) { // never run
 		t.Error(err)
 	}
 	s = checkLedger(t, e)
@@ -288,7 +288,7 @@ func TestQueueFull(t *testing.T) {
 	if s := checkLedger(t, e); s.Dropped[Closed].Records != 120 {
 		t.Errorf("dropped %+v", s.Dropped[Closed])
 	}
-	if err := e.Run(context.Background()); !errors.Is(err, ErrClosed) {
+	if err := e.Run(context.Background()); err != nil {
 		t.Errorf("Run after Shutdown: %v", err)
 	}
 }
@@ -371,27 +371,58 @@ func TestUnresolved(t *testing.T) {
 	})
 }
 
-// TestShutdownUnresolved: Shutdown does not wait for a resolver.
+// TestShutdownFirst: records that were put before Shutdown are sent, even if
+// Run comes to its turn only afterwards.
+func TestShutdownFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := withSocket(t, &fakeSocket{}, Config{Protocol: NetFlow5})
+		e.Put(records(3))
+		go func() {
+			time.Sleep(time.Second)
+			e.Run(t.Context())
+		}()
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if s := checkLedger(t, e); s.Sent.Records != 3 {
+			t.Errorf("sent %d", s.Sent.Records)
+		}
+	})
+	e := withSocket(t, nil, Config{})
+	if err := e.Shutdown(t.Context()); err != nil { // never run, nothing put
+		t.Error(err)
+	}
+}
+
+// TestShutdownUnresolved: Shutdown waits for a resolver no longer than its
+// context lasts, and not at all once one attempt has failed.
 func TestShutdownUnresolved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := withSocket(t, nil, Config{})
-		e.dial = func(ctx context.Context) (socket, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
-		e.Put(records(3))
-		errs := make(chan error, 1)
-		go func() { errs <- e.Run(t.Context()) }()
-		synctest.Wait()
-		begin := time.Now()
-		if err := e.Shutdown(t.Context()); err != nil || time.Since(begin) > 0 {
-			t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
-		}
-		if err := <-errs; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-		if s := checkLedger(t, e); s.Dropped[NoCollector].Records != 3 {
-			t.Errorf("%+v", s.Dropped)
+		for _, k := range []struct{ resolver, want time.Duration }{
+			{10 * time.Millisecond, 0}, // failed, and pauses
+			{time.Hour, 2 * time.Second},
+		} {
+			e := withSocket(t, nil, Config{})
+			e.dial = func(ctx context.Context) (socket, error) {
+				select {
+				case <-ctx.Done():
+				case <-time.After(k.resolver):
+				}
+				return nil, errors.New("no such host")
+			}
+			e.Put(records(3))
+			go e.Run(t.Context())
+			time.Sleep(100 * time.Millisecond)
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			err := e.Shutdown(ctx)
+			if d := time.Since(begin); d != k.want || errors.Is(err, context.DeadlineExceeded) != (d > 0) {
+				t.Errorf("Shutdown: %v after %v, want %v", err, d, k.want)
+			}
+			if s := checkLedger(t, e); s.Dropped[NoCollector].Records != 3 {
+				t.Errorf("%+v", s.Dropped)
+			}
 		}
 	})
 }

@@ -43,8 +43,9 @@ var (
 // collected.
 //
 // Lengths have four octets, since an IPv6 packet over lo can exceed 65535. The
-// outer tag is vlanId (58), which collectors read, and not also dot1qVlanId
-// (243), which means the same.
+// outer tag is in vlanId (58) or postVlanId (59), which collectors read, and not
+// also in dot1qVlanId (243): which of the two depends on the interface that the
+// tag belongs to, and pmacct looks for it there.
 var common = group{
 	[]field{
 		{sourceTransportPort, 2}, {destinationTransportPort, 2},
@@ -55,7 +56,7 @@ var common = group{
 		{minimumTTL, 1}, {maximumTTL, 1}, {ipDiffServCodePoint, 1}, {fragmentFlags, 1},
 		{flowEndReason, 1}, {forwardingStatus, 1},
 		{sourceMacAddress, 6}, {destinationMacAddress, 6},
-		{vlanID, 2}, {dot1qCustomerVlanID, 2}, {dot1qPriority, 1}, {dot1qCustomerPriority, 1},
+		{vlanID, 2}, {postVlanID, 2}, {dot1qCustomerVlanID, 2}, {dot1qPriority, 1}, {dot1qCustomerPriority, 1},
 		{mplsTopLabelStackSection, 3}, {mplsLabelStackSection2, 3}, {mplsLabelStackSection3, 3},
 		{mplsLabelStackDepth, 1},
 	},
@@ -71,7 +72,9 @@ var common = group{
 		b = be.AppendUint32(b, r.MaxLength)
 		b = append(b, r.MinTTL, r.MaxTTL, r.DSCP(), moreFragments(r.Fragment), uint8(r.End), uint8(r.Status))
 		b = append(append(b, r.SrcMAC[:]...), r.DstMAC[:]...)
-		b = be.AppendUint16(b, r.VLAN&vlanMask)
+		in, out := vlans(r)
+		b = be.AppendUint16(b, in)
+		b = be.AppendUint16(b, out)
 		b = be.AppendUint16(b, r.CustomerVLAN&vlanMask)
 		b = append(b, uint8(r.VLAN>>priorityShift), uint8(r.CustomerVLAN>>priorityShift))
 		b = append(append(append(b, r.MPLS[0][:]...), r.MPLS[1][:]...), r.MPLS[2][:]...)
@@ -118,11 +121,13 @@ var (
 		},
 		putRoute6,
 	}
-	// route6v9 has IPV6_FLOW_LABEL of RFC 3954 §8; IPFIX has an unsigned32.
+	// route6v9 has ICMP_TYPE (32), which RFC 3954 §8 does not confine to IPv4,
+	// and its IPV6_FLOW_LABEL; IPFIX has 139 and an unsigned32. (nfdump 1.7.1
+	// shows type 0 where a NetFlow v9 template has 139 and not 32.)
 	route6v9 = group{
 		[]field{
 			{ipNextHopIPv6Address, 16}, {sourceIPv6PrefixLength, 1}, {destIPv6PrefixLength, 1},
-			{icmpTypeCodeIPv6, 2}, {flowLabelIPv6, 3},
+			{icmpTypeCodeIPv4, 2}, {flowLabelIPv6, 3},
 		},
 		func(b []byte, r *flow.Record, _ int64) []byte {
 			b = putRoute6(b, r, 0)
@@ -160,6 +165,15 @@ const (
 	vlanMask      = 0x0fff
 	priorityShift = 13
 )
+
+// vlans returns the outer VLAN id as that of the ingress or of the egress
+// interface, by where the flow was observed.
+func vlans(r *flow.Record) (in, out uint16) {
+	if r.Direction == flow.Egress {
+		return 0, r.VLAN & vlanMask
+	}
+	return r.VLAN & vlanMask, 0
+}
 
 func putRoute6(b []byte, r *flow.Record, _ int64) []byte {
 	b = append(b, r.NextHop[:]...)

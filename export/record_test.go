@@ -79,5 +79,6 @@ func randomRecord(rnd *rand.Rand) flow.Record {
 	r.FlowLabel = rnd.Uint32N(1 << 20)
 	r.Fragment = rnd.IntN(2) == 0
 	r.End = flow.EndReason(1 + rnd.IntN(5))
+	r.Direction = flow.Direction(rnd.IntN(2))
 	return r
 }

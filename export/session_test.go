@@ -13,6 +13,7 @@ import (
 // TestMTU sweeps the datagram size: never above it, and no record cut or lost.
 // (session itself checks each size; goflow2 fails on a cut record.)
 func TestMTU(t *testing.T) {
+	t.Parallel()
 	for _, p := range []Protocol{NetFlow5, NetFlow9, IPFIX} {
 		largest := 0
 		for mtu := MinMTU; mtu <= 1500; mtu++ {

@@ -18,6 +18,7 @@ import (
 // TestTshark: Wireshark's decoder finds no fault in a run with template
 // refreshes and options, and reads every field as it was put in.
 func TestTshark(t *testing.T) {
+	t.Parallel()
 	need(t, "tshark")
 	for _, p := range []Protocol{NetFlow5, NetFlow9, IPFIX} {
 		t.Run(p.String(), func(t *testing.T) {
@@ -60,6 +61,7 @@ const faults = "_ws.malformed || _ws.expert || cflow.no_template_found || cflow.
 
 // TestTsharkSees: the judge is awake: with a datagram lost it complains.
 func TestTsharkSees(t *testing.T) {
+	t.Parallel()
 	need(t, "tshark")
 	for _, p := range bothTemplated {
 		w := newPcap(t)
@@ -179,10 +181,13 @@ func tsharkWant(p Protocol, r *flow.Record) map[string]string {
 		"length_min": d(r.MinLength), "length_max": d(r.MaxLength), "ttl_min": d(r.MinTTL), "ttl_max": d(r.MaxTTL),
 		"ip_dscp": d(r.DSCP()), "ip_fragment_flags": x(moreFragments(r.Fragment)), "flow_end_reason": d(r.End),
 		"forwarding_status": d(r.Status >> 6), "forwarding_status_forward_code": d(r.Status & 63),
-		"srcmac": mac(r.SrcMAC), "dstmac": mac(r.DstMAC), "vlanid": d(r.VLAN & 4095), "dot1q_priority": d(r.VLAN >> 13),
+		"srcmac": mac(r.SrcMAC), "dstmac": mac(r.DstMAC), "vlanid": d(r.VLAN & 4095), "post_vlanid": "0", "dot1q_priority": d(r.VLAN >> 13),
 		"dot1q_customer_vlan_id": d(r.CustomerVLAN & 4095), "dot1q_customer_priority": d(r.CustomerVLAN >> 13),
 		"MPLS-Label1": "74565", "MPLS-Label2": "144470", "MPLS-Label3": "214375", "mpls_label_depth": d(r.MPLSDepth),
 	})
+	if r.Direction == flow.Egress {
+		w["vlanid"], w["post_vlanid"] = w["post_vlanid"], w["vlanid"]
+	}
 	icmp := uint16(0)
 	if r.IsICMP() {
 		icmp = r.DstPort
@@ -191,7 +196,11 @@ func tsharkWant(p Protocol, r *flow.Record) map[string]string {
 	if r.Version == 4 {
 		w["icmp_type_code_ipv4"] = fmt.Sprintf("0x%04x", icmp)
 	} else {
-		w["icmp_ipv6_type"], w["icmp_ipv6_code"] = d(icmp>>8), d(icmp&255)
+		if p == IPFIX {
+			w["icmp_ipv6_type"], w["icmp_ipv6_code"] = d(icmp>>8), d(icmp&255)
+		} else {
+			w["icmp_type_code_ipv4"] = fmt.Sprintf("0x%04x", icmp)
+		}
 		w["ipv6flowlabel"] = d(r.FlowLabel)
 		rename("srcaddr", "srcaddrv6")
 		rename("dstaddr", "dstaddrv6")

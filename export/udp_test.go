@@ -42,6 +42,7 @@ func (c *collector) receiveFrom(conn net.PacketConn, n uint64) (from netip.AddrP
 // TestUDP: over IPv4 and IPv6, by literal and by name, from a source address of
 // choice.
 func TestUDP(t *testing.T) {
+	t.Parallel()
 	for _, k := range []struct{ listen, host, source, from string }{
 		{"127.0.0.1:0", "127.0.0.1", "", "127.0.0.1"},
 		{"127.0.0.1:0", "127.0.0.1", "127.0.0.77", "127.0.0.77"},
@@ -74,6 +75,7 @@ func TestUDP(t *testing.T) {
 // templates within two seconds, not within a minute: each refusal makes the
 // exporter offer them.
 func TestLateCollector(t *testing.T) {
+	t.Parallel()
 	address := unusedPort(t)
 	e := startExporter(t, Config{Protocol: IPFIX, Address: address})
 	for range 5 {
@@ -112,6 +114,7 @@ func netflowTemplates(t *testing.T, conn net.PacketConn, put func()) time.Durati
 // the ledger; the drop has its reason. A Unix datagram socket blocks its sender
 // as a full UDP send buffer does.
 func TestSlowCollector(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "collector")
 	server, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
