@@ -40,6 +40,7 @@ func FuzzDecode(f *testing.F) {
 		s.Flush(headerTime)
 		f.Add(frame(all[:min(4, len(all))]...))
 	}
+	o := newOutput()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < 8 {
 			return
@@ -48,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 		rest := b[8:]
 		for i := range 4 {
 			n := min(int(be.Uint16(b[2*i:])), len(rest))
-			decodeOne(t, c, rest[:n])
+			decodeOne(t, c, rest[:n], o)
 			rest = rest[n:]
 		}
 		if c.stats.Found[Other] != 0 {
@@ -57,25 +58,41 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// output renders a record in each format.
+type output struct {
+	line    bytes.Buffer
+	writers [3]*render.Writer
+}
+
+func newOutput() *output {
+	o := &output{}
+	for i, format := range []render.Format{render.JSON, render.CSV, render.Table} {
+		o.writers[i] = render.New(&o.line, format, epoch, nil)
+	}
+	return o
+}
+
+func (o *output) render(t *testing.T, r *Record) {
+	for i, w := range o.writers {
+		o.line.Reset()
+		w.Decoded(&r.Decoded)
+		w.Flush()
+		if i == 0 && !json.Valid(o.line.Bytes()) {
+			t.Errorf("not JSON: %s", o.line.Bytes())
+		}
+	}
+}
+
 // decodeOne holds what holds of every datagram.
-func decodeOne(t *testing.T, c *Collector, d []byte) {
+func decodeOne(t *testing.T, c *Collector, d []byte, o *output) {
 	before := c.Stats()
 	records, values := 0, 0
-	var line bytes.Buffer
 	err := c.Decode(d, exporterA, time.Unix(0, 0), func(r *Record) {
 		records++
 		for _, f := range r.Fields {
 			values += len(f.Value)
 		}
-		for _, format := range []render.Format{render.JSON, render.CSV, render.Table} {
-			line.Reset()
-			w := render.New(&line, format, epoch, nil)
-			w.Decoded(&r.Decoded)
-			w.Flush()
-			if format == render.JSON && !json.Valid(line.Bytes()) {
-				t.Errorf("not JSON: %s", line.Bytes())
-			}
-		}
+		o.render(t, r)
 	})
 	after := c.Stats()
 	// Converted times have eight octets where four were sent; a v5 record's too.
