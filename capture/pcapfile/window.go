@@ -13,13 +13,14 @@ type window struct {
 }
 
 const (
-	// windowSize is more than the largest piece that is asked for.
-	windowSize = 2 * maxPacket
 	// chunk is how much is read at once: it stays in a core's cache.
-	chunk = 256 << 10
+	chunk = 128 << 10
+	// windowSize is the largest piece that may be asked for. The buffer has it
+	// only once a piece is larger than its first size, two chunks.
+	windowSize = 2 * maxPacket
 )
 
-func newWindow(r io.Reader) *window { return &window{r: r, buf: make([]byte, windowSize)} }
+func newWindow(r io.Reader) *window { return &window{r: r, buf: make([]byte, 2*chunk)} }
 
 // peek returns the next n octets, n ≤ windowSize. They are valid until the next
 // call. Where fewer are left it returns them and an error.
@@ -31,10 +32,12 @@ func (w *window) peek(n int) ([]byte, error) {
 }
 
 func (w *window) fill(n int) ([]byte, error) {
-	if w.start > 0 {
-		w.end = copy(w.buf, w.buf[w.start:w.end])
-		w.start = 0
+	buf := w.buf
+	if n > len(buf) {
+		w.buf = make([]byte, windowSize)
 	}
+	w.end = copy(w.buf, buf[w.start:w.end])
+	w.start = 0
 	for empty := 0; w.end < n && w.err == nil; {
 		var m int
 		m, w.err = w.r.Read(w.buf[w.end:min(w.end+chunk, len(w.buf))])
