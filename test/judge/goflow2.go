@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
 	"github.com/netsampler/goflow2/v2/decoders/netflowlegacy"
@@ -71,10 +72,22 @@ func goflow2Flow(values []netflow.DataField, boot int64) Flow {
 		case netflow.NFV9_FIELD_LAST_SWITCHED:
 			f["flowEndMilliseconds"] = strconv.FormatInt(boot+int64(unsigned(data)), 10)
 		default:
-			f[netflow.IPFIXTypeToString(v.Type)] = goflow2Text(v.Type, data)
+			f[goflow2Name(v.Type)] = goflow2Text(v.Type, data)
 		}
 	}
 	return f
+}
+
+// goflow2Names keeps what IPFIXTypeToString said: it makes its whole table anew
+// with each call.
+var goflow2Names sync.Map
+
+func goflow2Name(element uint16) string {
+	name, ok := goflow2Names.Load(element)
+	if !ok {
+		name, _ = goflow2Names.LoadOrStore(element, netflow.IPFIXTypeToString(element))
+	}
+	return name.(string)
 }
 
 func goflow2Text(element uint16, data []byte) string {

@@ -84,6 +84,9 @@ func Printed(text string) func(*Process) bool {
 	return func(p *Process) bool { return strings.Contains(p.Out.String(), text) }
 }
 
+// Pid returns the process ID.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Stop sends a signal and waits for the program's end. If that takes longer than
 // patience, the program is killed and the test fails.
 func (p *Process) Stop(signal os.Signal, patience time.Duration) {
