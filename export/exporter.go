@@ -16,7 +16,7 @@ import (
 // Shutdown ends it.
 type Exporter struct {
 	cfg  Config
-	dial func(context.Context) (socket, error)
+	dial func(ctx context.Context, address string, source netip.AddrPort) (socket, error)
 
 	wake     chan struct{}   // capacity 1: there are records, or Shutdown was called
 	roomy    chan struct{}   // capacity 1: a full queue has room again
@@ -55,6 +55,7 @@ func New(cfg Config) (*Exporter, error) {
 	}
 	e := &Exporter{
 		cfg:   cfg,
+		dial:  dialUDP,
 		wake:  make(chan struct{}, 1),
 		roomy: make(chan struct{}, 1),
 		done:  make(chan struct{}),
@@ -64,7 +65,6 @@ func New(cfg Config) (*Exporter, error) {
 		},
 	}
 	e.draining, e.drain = context.WithCancel(context.Background())
-	e.dial = func(ctx context.Context) (socket, error) { return dialUDP(ctx, cfg.Address, cfg.Source) }
 	return e, nil
 }
 
@@ -202,8 +202,9 @@ func (e *Exporter) Run(ctx context.Context) error {
 		e.end(NoCollector)
 		return err
 	}
-	defer sock.Close()
-	newSender(e, sock).run(ctx)
+	s := newSender(e, sock)
+	s.run(ctx)
+	s.sock.Close()
 	e.end(Unsent)
 	return ctx.Err()
 }
@@ -267,7 +268,7 @@ const (
 // ErrClosed.
 func (e *Exporter) connect(ctx context.Context) (socket, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		sock, err := e.dial(ctx)
+		sock, err := e.dial(ctx, e.cfg.Address, netip.AddrPortFrom(e.cfg.Source, 0))
 		if err == nil {
 			e.connected(sock)
 			return sock, nil

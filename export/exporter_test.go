@@ -95,6 +95,7 @@ type fakeSocket struct {
 	mu    sync.Mutex
 	sent  [][]byte
 	at    []time.Time
+	local net.UDPAddr       // 127.0.0.1:1 if zero
 	write func(n int) error // n counts calls from 1
 	calls int
 }
@@ -121,9 +122,14 @@ func (f *fakeSocket) times() []time.Time {
 }
 
 func (f *fakeSocket) SetWriteDeadline(time.Time) error { return nil }
-func (f *fakeSocket) LocalAddr() net.Addr              { return &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
-func (f *fakeSocket) RemoteAddr() net.Addr             { return &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2} }
-func (f *fakeSocket) Close() error                     { return nil }
+func (f *fakeSocket) LocalAddr() net.Addr {
+	if f.local.Port != 0 {
+		return &f.local
+	}
+	return &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+}
+func (f *fakeSocket) RemoteAddr() net.Addr { return &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2} }
+func (f *fakeSocket) Close() error         { return nil }
 
 // withSocket returns an exporter that writes to f.
 func withSocket(t *testing.T, f socket, cfg Config) *Exporter {
@@ -133,7 +139,7 @@ func withSocket(t *testing.T, f socket, cfg Config) *Exporter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.dial = func(context.Context) (socket, error) { return f, nil }
+	e.dial = func(context.Context, string, netip.AddrPort) (socket, error) { return f, nil }
 	return e
 }
 
@@ -340,7 +346,7 @@ func TestUnresolved(t *testing.T) {
 		var tries []time.Duration
 		begin := time.Now()
 		var mu sync.Mutex
-		e.dial = func(context.Context) (socket, error) {
+		e.dial = func(context.Context, string, netip.AddrPort) (socket, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			tries = append(tries, time.Since(begin))
@@ -403,7 +409,7 @@ func TestShutdownUnresolved(t *testing.T) {
 			{time.Hour, 2 * time.Second},
 		} {
 			e := withSocket(t, nil, Config{})
-			e.dial = func(ctx context.Context) (socket, error) {
+			e.dial = func(ctx context.Context, _ string, _ netip.AddrPort) (socket, error) {
 				select {
 				case <-ctx.Done():
 				case <-time.After(k.resolver):

@@ -80,20 +80,6 @@ func TestIR3(t *testing.T) {
 	}
 }
 
-// The sequence numbers wrap at 2^32 (RFC 7011 §3.1).
-func TestSequenceWraps(t *testing.T) {
-	for _, p := range []Protocol{NetFlow5, IPFIX} {
-		c := newCollector(t)
-		s := c.session(Config{Protocol: p})
-		s.sequence = 1<<32 - 3
-		feed(s, 5)
-		feed(s, 1)
-		if got := c.messages[len(c.messages)-1].sequence; got != 2 {
-			t.Errorf("%v: sequence %d after the wrap, want 2", p, got)
-		}
-	}
-}
-
 // IR-4: the v9 header's count is that of template, options template and all
 // data records (RFC 3954 §5.1); goflow2, filebeat and pmacct stop there.
 func TestIR4(t *testing.T) {

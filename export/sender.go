@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"cacheflow/cache/flow"
@@ -18,6 +19,7 @@ type sender struct {
 	now     flow.Time // replay: the largest Expired so far
 
 	renewed  time.Time // when the socket's write deadline was last moved
+	rebound  time.Time // when a new source address was last looked for
 	asked    time.Time // when templates were last requested after a refusal
 	trouble  Reason    // what the last datagram met
 	attempts int       // sends repeated for the present datagram
@@ -32,6 +34,8 @@ const (
 	bufferPauses = 7
 	// askInterval is how often a collector that refuses is offered templates.
 	askInterval = time.Second
+	// rebindInterval is how often a new source address is looked for.
+	rebindInterval = time.Second
 )
 
 func newSender(e *Exporter, sock socket) *sender {
@@ -107,7 +111,7 @@ func (s *sender) encode(rs []flow.Record) {
 	}
 	e := s.e
 	e.mu.Lock()
-	e.stats.Splits, e.stats.WideIfaces = s.session.Splits(), s.session.WideInterfaces()
+	e.stats.Splits, e.stats.WideInterfaces = s.session.Splits(), s.session.WideInterfaces()
 	e.mu.Unlock()
 }
 
@@ -209,11 +213,43 @@ func (s *sender) transmit(b []byte) Reason {
 		case why == BufferFull && !isTimeout(err) && pauses < bufferPauses:
 			s.sleep(time.Millisecond << pauses)
 			pauses++
+		case (why == NoSource || why == Unreachable) && s.rebind():
 		default:
 			return why
 		}
 	}
 	return Unsent
+}
+
+// rebind gives the exporter a new source address after the kernel's choice was
+// removed from this host, as when a PPP link comes up again: a connected socket
+// keeps the old one. The port stays the same. It returns false if it is too
+// early to look again, or in vain.
+func (s *sender) rebind() bool {
+	e, now := s.e, time.Now()
+	if e.cfg.Source.IsValid() || now.Sub(s.rebound) < rebindInterval {
+		return false
+	}
+	s.rebound = now
+	local, _ := e.LocalAddr()
+	remote, _ := e.RemoteAddr()
+	probe, err := e.dial(s.ctx, remote.String(), netip.AddrPort{})
+	if err != nil {
+		return false
+	}
+	source := addrPort(probe.LocalAddr()).Addr()
+	probe.Close()
+	if source == local.Addr() {
+		return false
+	}
+	s.sock.Close() // it has the port
+	sock, err := e.dial(s.ctx, remote.String(), netip.AddrPortFrom(source, local.Port()))
+	if err != nil {
+		return false
+	}
+	s.sock, s.renewed = sock, time.Time{}
+	e.connected(sock)
+	return true
 }
 
 // renewDeadline bounds the wait of a Write for a full socket buffer to between

@@ -313,3 +313,17 @@ func TestSourceID(t *testing.T) {
 		t.Errorf("source id %#x is not that of other processes", c.SourceID)
 	}
 }
+
+// TestSequenceWraps: sequence numbers are modulo 2^32 (RFC 7011 §3.1).
+func TestSequenceWraps(t *testing.T) {
+	for _, p := range []Protocol{NetFlow5, IPFIX} {
+		c := newCollector(t)
+		s := c.session(Config{Protocol: p})
+		s.sequence = 1<<32 - 3
+		feed(s, 5)
+		feed(s, 1)
+		if got := c.messages[len(c.messages)-1].sequence; got != 2 {
+			t.Errorf("%v: sequence %d after the wrap, want 2", p, got)
+		}
+	}
+}

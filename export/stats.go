@@ -22,14 +22,14 @@ type Stats struct {
 	Sent     Count // accepted by the kernel
 	Dropped  [Reasons]Count
 
-	Datagrams  Datagrams          // sent
-	Failed     [Reasons]Datagrams // not sent; what they carried is in Dropped
-	Templates  uint64             // Template and Options Template Records sent
-	Refusals   uint64             // ECONNREFUSED: the host's word that nobody listens
-	Retries    uint64             // sends repeated after ECONNREFUSED or a full buffer
-	Paced      uint64             // times that datagrams had to wait for Rate
-	Splits     uint64             // NetFlow v5: records beyond one per flow record
-	WideIfaces uint64             // NetFlow v5: interface indexes above 65535
+	Datagrams      Datagrams          // sent
+	Failed         [Reasons]Datagrams // not sent; what they carried is in Dropped
+	Templates      uint64             // Template and Options Template Records sent
+	Refusals       uint64             // ECONNREFUSED: the host's word that nobody listens
+	Retries        uint64             // sends repeated: refused, buffer full, source address gone
+	Paced          uint64             // times that datagrams had to wait for Rate
+	Splits         uint64             // NetFlow v5: records beyond one per flow record
+	WideInterfaces uint64             // NetFlow v5: interface indexes above 65535
 
 	QueueRecords int // size of the queue
 }

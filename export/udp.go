@@ -21,16 +21,16 @@ type socket interface {
 	Close() error
 }
 
-// dialUDP resolves address and connects a socket to it, from source if that is
-// valid. Nothing is sent.
-func dialUDP(ctx context.Context, address string, source netip.Addr) (socket, error) {
-	remote, err := resolve(ctx, address, source)
+// dialUDP resolves address and connects a socket to it, from source's address
+// and port as far as these are given. Nothing is sent.
+func dialUDP(ctx context.Context, address string, source netip.AddrPort) (socket, error) {
+	remote, err := resolve(ctx, address, source.Addr())
 	if err != nil {
 		return nil, err
 	}
-	var local *net.UDPAddr
-	if source.IsValid() {
-		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+	local := &net.UDPAddr{Port: int(source.Port())}
+	if source.Addr().IsValid() {
+		local = net.UDPAddrFromAddrPort(source)
 	}
 	conn, err := net.DialUDP("udp", local, net.UDPAddrFromAddrPort(remote))
 	if err != nil {
@@ -105,6 +105,7 @@ var errnoReasons = []struct {
 	{syscall.EHOSTDOWN, Unreachable},
 	{syscall.EPERM, NotPermitted},
 	{syscall.EACCES, NotPermitted},
-	{syscall.EINVAL, NoSource}, // Linux: the bound source address was removed
+	{syscall.EINVAL, NoSource}, // Linux, as ENETUNREACH: the source address was removed
 	{syscall.EADDRNOTAVAIL, NoSource},
+	{net.ErrClosed, NoSource}, // rebind lost the port
 }
