@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,8 +34,10 @@ type rig struct {
 	horizon []flow.Time
 	late    int // packets before the horizon that had been reported
 	readers sync.WaitGroup
-	stop    func() // ends Run
-	asks    []chan func()
+	// readings counts the Reads of all workers.
+	readings atomic.Int64
+	stop     func() // ends Run
+	asks     []chan func()
 }
 
 func newDecoder() Decoder { return capture.NewDecoder(capture.DecoderOptions{}) }
@@ -69,8 +72,10 @@ func capturing(t *testing.T, ns *netns.NS, cfg Config) *rig {
 	}
 	r.packets = make([][]flow.Packet, len(r.capture.Sources()))
 	r.horizon = make([]flow.Time, len(r.capture.Sources()))
-	for i, s := range r.capture.Sources() {
+	for range r.capture.Sources() {
 		r.asks = append(r.asks, make(chan func()))
+	}
+	for i, s := range r.capture.Sources() {
 		r.readers.Add(1)
 		go r.read(i, s)
 	}
@@ -84,6 +89,7 @@ func (r *rig) read(i int, s *Source) {
 	batch := make([]flow.Packet, 64)
 	for {
 		n, horizon, err := s.Read(batch)
+		r.readings.Add(1)
 		r.mu.Lock()
 		for _, p := range batch[:n] {
 			if p.First < r.horizon[i] {

@@ -5,6 +5,7 @@ package afpacket
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,23 +34,33 @@ func (c *Capture) apply(links []link, chosen choice) error {
 			fresh = append(fresh, l)
 		}
 	}
-	reshare := detached || turned && c.shared != nil
+	sharing, err := c.attachAll(fresh)
+	if !c.stopped && (sharing || detached || turned && c.shared != nil) {
+		err = errors.Join(err, c.shareRing(links))
+	}
+	return err
+}
+
+// attachAll captures on interfaces that are new, and reports whether one of them
+// is to be on the shared ring. One that fails does not keep the others out.
+func (c *Capture) attachAll(fresh []link) (sharing bool, err error) {
+	var errs []error
 	share := c.plan.share(len(fresh))
 	for _, l := range fresh {
 		m, err := c.attach(l, share)
 		switch {
 		case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENETDOWN):
 			continue // gone or down again: it will be told
+		case errors.Is(err, os.ErrPermission) || errors.Is(err, unix.ENOMEM):
+			return sharing, errors.Join(append(errs, err)...) // so will the others
 		case err != nil:
-			return fmt.Errorf("capture on %s: %w", l.name, err)
+			errs = append(errs, fmt.Errorf("capture on %s: %w", l.name, err))
+			continue
 		}
 		c.members[l.index] = m
-		reshare = reshare || m.sockets == nil
+		sharing = sharing || m.sockets == nil
 	}
-	if reshare && !c.stopped {
-		return c.shareRing(links)
-	}
-	return nil
+	return sharing, errors.Join(errs...)
 }
 
 // detach lets go of interfaces that are gone or no longer wanted, and reports

@@ -5,7 +5,7 @@ package afpacket
 import (
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,13 +77,11 @@ func (c *Capture) start() error {
 	if err != nil {
 		return err
 	}
-	open := len(c.cfg.Interfaces) == 0
-	for _, p := range c.cfg.Interfaces {
-		open = open || isPattern(p)
-	}
+	open := len(c.cfg.Interfaces) == 0 || slices.ContainsFunc(c.cfg.Interfaces, isPattern)
 	count := len(chosen.links)
 	if !open {
-		count = len(c.cfg.Interfaces)
+		names := slices.Sorted(slices.Values(c.cfg.Interfaces))
+		count = len(slices.Compact(names))
 	}
 	c.plan = newPlan(c.cfg.RingMemory, count, open)
 	c.mu.Lock()
@@ -130,7 +128,7 @@ func (c *Capture) names() []string {
 	for _, m := range c.members {
 		names = append(names, m.name)
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 

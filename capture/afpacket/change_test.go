@@ -92,14 +92,20 @@ func TestInterfaceRemovedAndAdded(t *testing.T) {
 	}
 }
 
-// Down and up again is the same interface: nothing is attached anew.
+// Down and up again is the same interface: nothing is attached anew, and the
+// error that its socket tells does not make a reader spin.
 func TestInterfaceDownAndUp(t *testing.T) {
 	a, b := pair(t)
 	r := capturing(t, b, Config{Interfaces: []string{"in"}, Workers: 2})
 	s := newSender(t, a, "out")
 	s.send(times(10, probe)...)
 	b.MustRun("ip", "link", "set", "in", "down")
-	time.Sleep(100 * time.Millisecond)
+	r.await(10)
+	before := r.readings.Load()
+	time.Sleep(400 * time.Millisecond)
+	if n := r.readings.Load() - before; n > 60 { // two workers, each 40 ms
+		t.Errorf("%d Reads in 400 ms while the interface is down", n)
+	}
 	b.MustRun("ip", "link", "set", "in", "up")
 	a.MustRun("ip", "link", "set", "out", "up")
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -336,6 +342,63 @@ func TestStopUnderTraffic(t *testing.T) {
 	}
 	if n := uint64(len(r.all())); n != got.Metered {
 		t.Errorf("%d packets were handed over, %d counted", n, got.Metered)
+	}
+}
+
+// What comes after Stop is not metered, though the rings are still there.
+func TestNothingAfterStop(t *testing.T) {
+	a, b := pair(t)
+	r := capturing(t, b, Config{Interfaces: []string{"in"}, Workers: 2})
+	s := newSender(t, a, "out")
+	s.send(times(10, probe)...)
+	if err := r.capture.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.send(times(10, probe)...)
+	r.finish()
+	if got := r.counters()["in"]; got.Metered != 10 || got.Observed != 10 {
+		t.Errorf("counters %+v", got)
+	}
+}
+
+// Under traffic from before it is opened, a capture sees each flow by one worker
+// from its first packet on.
+func TestOpenUnderTraffic(t *testing.T) {
+	a, b := pair(t)
+	s := newSender(t, a, "out")
+	var frames [][]byte
+	for i := range 40 {
+		frames = append(frames, ether(unix.ETH_P_IP, ip4(fmt.Sprintf("10.1.0.%d", i), "10.0.0.2", flow.ProtocolUDP, udp(1, 2, 10))))
+	}
+	enough, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 20000 { // some seconds
+			select {
+			case <-enough:
+				return
+			default:
+				s.send(frames...)
+			}
+		}
+	}()
+	r := capturing(t, b, Config{Interfaces: []string{"in"}, Workers: 4})
+	r.await(1000)
+	close(enough)
+	<-ended
+	r.finish()
+	r.counters()
+	worker := map[[16]byte]int{}
+	for w, packets := range r.packets {
+		for _, p := range packets {
+			if was, ok := worker[p.Src]; ok && was != w {
+				t.Fatalf("%v is seen by workers %d and %d", p.SrcAddr(), was, w)
+			}
+			worker[p.Src] = w
+		}
+	}
+	if len(worker) != len(frames) {
+		t.Errorf("%d flows, want %d", len(worker), len(frames))
 	}
 }
 

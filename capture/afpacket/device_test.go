@@ -51,9 +51,13 @@ func write(t *testing.T, fd int, b []byte) {
 
 // lo shows every packet twice, leaving and arriving: it is metered once.
 func TestLoopbackOnce(t *testing.T) {
-	for _, direction := range []Direction{Auto, Both} {
+	for name, c := range map[string]Config{
+		"auto":   {Interfaces: []string{"lo"}},
+		"both":   {Interfaces: []string{"lo"}, Direction: Both},
+		"shared": {Interfaces: []string{"l*"}, Direction: Both, RingMemory: minRing()},
+	} {
 		ns := netns.New(t)
-		r := capturing(t, ns, Config{Interfaces: []string{"lo"}, Direction: direction})
+		r := capturing(t, ns, c)
 		var server net.PacketConn
 		var err error
 		ns.Run(func() { server, err = net.ListenPacket("udp", "127.0.0.1:0") })
@@ -61,9 +65,9 @@ func TestLoopbackOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer server.Close()
-		c := dial(t, ns, "udp", server.LocalAddr().String())
+		client := dial(t, ns, "udp", server.LocalAddr().String())
 		for range 100 {
-			if _, err := c.Write([]byte("hello")); err != nil {
+			if _, err := client.Write([]byte("hello")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -80,9 +84,12 @@ func TestLoopbackOnce(t *testing.T) {
 			}
 		}
 		if n != 100 {
-			t.Errorf("direction %v: %d UDP packets, want 100", direction, n)
+			t.Errorf("%s: %d UDP packets, want 100", name, n)
 		}
-		r.counters()
+		got := r.counters()
+		if got["lo"].Observed+got["shared ring"].Observed != 100 || got["lo"].NotMetered[capture.Leaving] != 0 {
+			t.Errorf("%s: leaving frames take room in the ring: %+v", name, got)
+		}
 	}
 }
 
@@ -216,41 +223,16 @@ func bulkTCP(t *testing.T, offloads bool, address string) {
 		netns.End{NS: b, Name: "in", Addrs: []string{"10.9.0.2/24", "fd00:9::2/64"}, Offloads: offloads})
 	sender := capturing(t, a, Config{Interfaces: []string{"out"}, Workers: 2})
 	receiver := capturing(t, b, Config{Interfaces: []string{"in"}, Workers: 2})
-	var listener net.Listener
-	var err error
-	b.Run(func() { listener, err = net.Listen("tcp", address) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	const size = 20 << 20
-	served := make(chan net.Conn, 1)
-	go func() {
-		c, err := listener.Accept()
-		if err == nil {
-			_, err = io.CopyN(io.Discard, c, size)
-		}
-		if err != nil {
-			t.Errorf("serve: %v", err)
-		}
-		served <- c
-	}()
-	c := dial(t, a, "tcp", listener.Addr().String())
-	if _, err := c.Write(make([]byte, size)); err != nil {
-		t.Fatal(err)
-	}
-	peer := <-served
-	defer peer.Close()
-	time.Sleep(300 * time.Millisecond) // the last acknowledgements
-	out := tcpInfo(t, c)
-	there, back := uint64(out.Segs_out), uint64(tcpInfo(t, peer).Segs_out)+1 // its SYN+ACK came before the connection was
+	client, server := transfer(t, a, b, address, 20<<20)
+	out := tcpInfo(t, client)
+	there, back := uint64(out.Segs_out), uint64(tcpInfo(t, server).Segs_out)+1 // its SYN+ACK came before the connection was
 	sender.finish()
 	receiver.finish()
 	header := uint64(20 + 32) // IPv4 and TCP with a timestamp
 	if address[0] == '[' {
 		header = 40 + 32
 	}
-	port := uint16(c.LocalAddr().(*net.TCPAddr).Port)
+	port := uint16(client.LocalAddr().(*net.TCPAddr).Port)
 	for which, r := range map[string]*rig{"sender": sender, "receiver": receiver} {
 		var packets, octets, backwards, frames uint64
 		for _, p := range r.all() {
@@ -272,4 +254,41 @@ func bulkTCP(t *testing.T, offloads bool, address string) {
 			t.Errorf("%s: frames were lost: %+v", which, counters)
 		}
 	}
+}
+
+// transfer sends size octets by TCP from a to an address in b and returns both
+// ends, still open, when all has arrived and been acknowledged.
+func transfer(t *testing.T, a, b *netns.NS, address string, size int) (client, server net.Conn) {
+	t.Helper()
+	var listener net.Listener
+	var err error
+	b.Run(func() { listener, err = net.Listen("tcp", address) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	served := make(chan net.Conn, 1)
+	go func() {
+		defer close(served)
+		c, err := listener.Accept()
+		if err == nil {
+			_, err = io.CopyN(io.Discard, c, int64(size))
+		}
+		if err != nil {
+			t.Errorf("serve: %v", err)
+			return
+		}
+		served <- c
+	}()
+	client = dial(t, a, "tcp", listener.Addr().String())
+	if _, err := client.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	server = <-served
+	if server == nil {
+		t.FailNow()
+	}
+	t.Cleanup(func() { server.Close() })
+	time.Sleep(300 * time.Millisecond) // the last acknowledgements
+	return client, server
 }

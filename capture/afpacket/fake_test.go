@@ -150,82 +150,107 @@ func (stampDecoder) Decode(f *capture.Frame, p *flow.Packet) capture.Reason {
 	return capture.Decoded
 }
 
-// Under random traffic, random reading and random steps of the wall clock, the
-// horizon never goes back and never beyond what is not read; every frame is
+// A walk is random traffic, random reading and random steps of the wall clock.
+type walk struct {
+	t      *testing.T
+	seed   uint64
+	r      *rand.Rand
+	clock  *fakeClock
+	kernel *fakeKernel
+	source *Source
+	batch  []flow.Packet
+
+	sent, got, accepted uint64
+	order               []uint32             // the frames in the ring, by number
+	came                map[uint32]flow.Time // when each came
+	horizon             flow.Time
+	stepped             bool // the wall clock was set
+}
+
+// The horizon never goes back and never beyond what is not read; every frame is
 // handed over once, in its order, at a time that can be; and the terms of the
 // ledger close at each moment.
 func TestHorizonHolds(t *testing.T) {
 	drops := uint64(0)
 	for seed := range uint64(50) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		clock := &fakeClock{now: flow.Time(time.Hour), wall: 1.7e18}
-		k := newFakeKernel(clock, 4, 4096)
-		s := fakeSource(k, stampDecoder{})
-		batch := make([]flow.Packet, 1+r.IntN(40))
-		var sent, got, accepted uint64
-		var order []uint32               // the frames in the ring, by number
-		stamps := map[uint32]flow.Time{} // when each came
-		var horizon flow.Time
-		steps := 0
+		w := &walk{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 1)), came: map[uint32]flow.Time{}}
+		w.clock = &fakeClock{now: flow.Time(time.Hour), wall: 1.7e18}
+		w.kernel = newFakeKernel(w.clock, 4, 4096)
+		w.source = fakeSource(w.kernel, stampDecoder{})
+		w.batch = make([]flow.Packet, 1+w.r.IntN(40))
 		for range 5000 {
-			clock.now += flow.Time(r.IntN(2_000_000))
-			switch r.IntN(12) {
-			case 0, 1, 2, 3, 4, 5, 6:
-				sent++
-				data := binary.BigEndian.AppendUint32(make([]byte, 0, 64), uint32(sent))
-				if k.receive(data[:64], 1500, unix.PACKET_HOST) {
-					accepted++
-					order = append(order, uint32(sent))
-					stamps[uint32(sent)] = clock.now
-				}
-			case 7:
-				k.timer()
-			case 8:
-				if r.IntN(40) == 0 {
-					steps++
-					clock.wall += []int64{int64(time.Hour), -int64(time.Hour)}[r.IntN(2)]
-				}
-			default:
-				n := s.fill(batch)
-				for _, p := range batch[:n] {
-					if uint32(p.Octets) != order[0] {
-						t.Fatalf("seed %d: frame %d came, want %d", seed, p.Octets, order[0])
-					}
-					came := stamps[order[0]]
-					order = order[1:]
-					if p.First < horizon || p.First > clock.now {
-						t.Fatalf("seed %d: a frame at %v outside of %v to %v", seed, p.First, horizon, clock.now)
-					}
-					if d := p.First - came; steps == 0 && (d < -1000 || d > 1000) {
-						t.Fatalf("seed %d: a frame that came at %v is stamped %v", seed, came, p.First)
-					}
-				}
-				got += uint64(n)
-				if s.horizon < horizon || s.horizon > clock.now {
-					t.Fatalf("seed %d: the horizon went from %v to %v at %v", seed, horizon, s.horizon, clock.now)
-				}
-				if len(order) > 0 && steps == 0 && s.horizon > stamps[order[0]] {
-					t.Fatalf("seed %d: horizon %v, but the frame of %v is not read", seed, s.horizon, stamps[order[0]])
-				}
-				horizon = s.horizon
-			}
-			if in := s.feeds[0].waiting(); in != uint64(len(order)) || accepted != in+got || sent != k.drops+accepted {
-				t.Fatalf("seed %d: sent %d, dropped %d, in ring %d (really %d), read %d", seed, sent, k.drops, in, len(order), got)
-			}
+			w.step()
 		}
-		clock.now += flow.Time(time.Second)
-		k.timer()
-		for s.fill(batch) > 0 {
-		}
-		clock.now += flow.Time(time.Second)
-		s.fill(batch)
-		if lag := clock.now - s.horizon; lag != slack {
-			t.Errorf("seed %d: a quiet ring's horizon is %v behind", seed, lag)
-		}
-		drops += k.drops
+		w.quiet()
+		drops += w.kernel.drops
 	}
 	if drops < 1000 {
 		t.Errorf("the runs are too tame: %d drops", drops)
+	}
+}
+
+func (w *walk) step() {
+	w.clock.now += flow.Time(w.r.IntN(2_000_000))
+	switch w.r.IntN(12) {
+	case 0, 1, 2, 3, 4, 5, 6:
+		w.sent++
+		data := binary.BigEndian.AppendUint32(make([]byte, 0, 64), uint32(w.sent))
+		if w.kernel.receive(data[:64], 1500, unix.PACKET_HOST) {
+			w.accepted++
+			w.order = append(w.order, uint32(w.sent))
+			w.came[uint32(w.sent)] = w.clock.now
+		}
+	case 7:
+		w.kernel.timer()
+	case 8:
+		if w.r.IntN(40) == 0 {
+			w.stepped = true
+			w.clock.wall += []int64{int64(time.Hour), -int64(time.Hour)}[w.r.IntN(2)]
+		}
+	default:
+		w.read()
+	}
+	if in := w.source.feeds[0].waiting(); in != uint64(len(w.order)) || w.accepted != in+w.got || w.sent != w.kernel.drops+w.accepted {
+		w.t.Fatalf("seed %d: sent %d, dropped %d, in ring %d (really %d), read %d", w.seed, w.sent, w.kernel.drops, in, len(w.order), w.got)
+	}
+}
+
+func (w *walk) read() {
+	n := w.source.fill(w.batch)
+	for _, p := range w.batch[:n] {
+		if uint32(p.Octets) != w.order[0] {
+			w.t.Fatalf("seed %d: frame %d came, want %d", w.seed, p.Octets, w.order[0])
+		}
+		came := w.came[w.order[0]]
+		w.order = w.order[1:]
+		if p.First < w.horizon || p.First > w.clock.now {
+			w.t.Fatalf("seed %d: a frame at %v outside of %v to %v", w.seed, p.First, w.horizon, w.clock.now)
+		}
+		if d := p.First - came; !w.stepped && (d < -1000 || d > 1000) {
+			w.t.Fatalf("seed %d: a frame that came at %v is stamped %v", w.seed, came, p.First)
+		}
+	}
+	w.got += uint64(n)
+	horizon := w.source.horizon
+	if horizon < w.horizon || horizon > w.clock.now {
+		w.t.Fatalf("seed %d: the horizon went from %v to %v at %v", w.seed, w.horizon, horizon, w.clock.now)
+	}
+	if len(w.order) > 0 && !w.stepped && horizon > w.came[w.order[0]] {
+		w.t.Fatalf("seed %d: horizon %v, but the frame of %v is not read", w.seed, horizon, w.came[w.order[0]])
+	}
+	w.horizon = horizon
+}
+
+// quiet reads all and checks that the horizon then keeps up with the clock.
+func (w *walk) quiet() {
+	w.clock.now += flow.Time(time.Second)
+	w.kernel.timer()
+	for w.source.fill(w.batch) > 0 {
+	}
+	w.clock.now += flow.Time(time.Second)
+	w.source.fill(w.batch)
+	if lag := w.clock.now - w.source.horizon; lag != slack {
+		w.t.Errorf("seed %d: a quiet ring's horizon is %v behind", w.seed, lag)
 	}
 }
 

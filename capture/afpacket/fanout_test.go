@@ -82,7 +82,11 @@ func TestFanoutSpreads(t *testing.T) {
 		for _, workers := range []int{2, 3, 4, 8} {
 			for _, version := range []int{4, 6} {
 				count := make([]int, workers)
-				p := fanoutProgram(1)
+				etherType := uint32(unix.ETH_P_IP)
+				if version == 6 {
+					etherType = unix.ETH_P_IPV6
+				}
+				run := fanoutProgram(1).interpreter(t, arriving(etherType))
 				const flows = 1024
 				for i := range uint32(flows) {
 					s, d := address(i)
@@ -90,11 +94,11 @@ func TestFanoutSpreads(t *testing.T) {
 					binary.BigEndian.PutUint32(a[:], s)
 					binary.BigEndian.PutUint32(b[:], d)
 					src, dst := netip.AddrFrom4(a).String(), netip.AddrFrom4(b).String()
-					packet, etherType := ip4(src, dst, flow.ProtocolTCP, nil), unix.ETH_P_IP
+					packet := ip4(src, dst, flow.ProtocolTCP, nil)
 					if version == 6 {
-						packet, etherType = ip6("fd00::"+src, "fd00::"+dst, flow.ProtocolTCP, nil), unix.ETH_P_IPV6
+						packet = ip6("fd00::"+src, "fd00::"+dst, flow.ProtocolTCP, nil)
 					}
-					count[uint32(p.run(t, arriving(uint32(etherType)), packet))%uint32(workers)]++
+					count[uint32(run(packet))%uint32(workers)]++
 				}
 				for w, n := range count {
 					if n < flows/workers*3/4 || n > flows/workers*5/4 {

@@ -51,33 +51,33 @@ func (s *filterSpec) filter() ([]unix.SockFilter, error) {
 	}
 	p.emit(bpf.RetConstant{})
 	p.label("accept")
-	if s.indexes == nil {
-		p.emit(bpf.RetConstant{Val: uint32(s.snap)})
-		return p.assemble()
+	if s.indexes != nil {
+		p.emit(bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
+		p.search(s.indexes, "snap")
+		p.label("snap")
 	}
-	p.emit(bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
-	p.search(s.indexes, s.snap)
+	p.snap(s.snap)
 	return p.assemble()
 }
 
-// search returns the snap length if the accumulator is in one of the runs, by
-// halves, else 0.
-func (p *program) search(runs []run, snap int) {
+// search goes to a label if the accumulator is in one of the runs, by halves;
+// else it rejects the frame.
+func (p *program) search(runs []run, found string) {
 	if len(runs) == 1 {
 		p.emit(
 			bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: runs[0].first, SkipFalse: 2},
 			bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: runs[0].last, SkipTrue: 1},
-			bpf.RetConstant{Val: uint32(snap)},
-			bpf.RetConstant{},
 		)
+		p.jump(found)
+		p.emit(bpf.RetConstant{})
 		return
 	}
 	half := len(runs) / 2
 	upper := fmt.Sprint("from ", runs[half].first)
 	p.jumpIf(bpf.JumpGreaterOrEqual, runs[half].first, upper)
-	p.search(runs[:half], snap)
+	p.search(runs[:half], found)
 	p.label(upper)
-	p.search(runs[half:], snap)
+	p.search(runs[half:], found)
 }
 
 // runs puts wanted indexes together into runs with no other existing index

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// run executes a program in the interpreter of x/net/bpf. It has none of the
-// kernel's extensions: ext says what each loads.
-func (p *program) run(t *testing.T, ext map[bpf.Extension]uint32, packet []byte) int {
+// interpreter returns what runs a program on a packet, in x/net/bpf. It has none
+// of the kernel's extensions but the length: ext says what each loads.
+func (p *program) interpreter(t *testing.T, ext map[bpf.Extension]uint32) func(packet []byte) int {
 	t.Helper()
 	if _, err := p.assemble(); err != nil {
 		t.Fatal(err)
 	}
 	code := slices.Clone(p.code)
 	for i, in := range code {
-		if e, ok := in.(bpf.LoadExtension); ok {
+		if e, ok := in.(bpf.LoadExtension); ok && e.Num != bpf.ExtLen {
 			code[i] = bpf.LoadConstant{Dst: bpf.RegA, Val: ext[e.Num]}
 		}
 	}
@@ -28,11 +28,18 @@ func (p *program) run(t *testing.T, ext map[bpf.Extension]uint32, packet []byte)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := vm.Run(packet)
-	if err != nil {
-		t.Fatal(err)
+	return func(packet []byte) int {
+		n, err := vm.Run(packet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
-	return n
+}
+
+func (p *program) run(t *testing.T, ext map[bpf.Extension]uint32, packet []byte) int {
+	t.Helper()
+	return p.interpreter(t, ext)(packet)
 }
 
 // A filter on any set of interface indexes accepts exactly those of the
@@ -64,13 +71,16 @@ func TestFilterOnIndexes(t *testing.T) {
 		}
 		p := newProgram()
 		p.emit(bpf.LoadAbsolute{Off: 0, Size: 4})
-		p.search(set, 256)
+		p.search(set, "found")
+		p.label("found")
+		p.emit(bpf.RetConstant{Val: 256})
+		run := p.interpreter(t, nil)
 		for _, i := range append(existing, 0, 1<<31, 1<<32-1) {
 			want := 0
 			if slices.Contains(wanted, i) {
 				want = 256
 			}
-			if got := p.run(t, nil, binary.BigEndian.AppendUint32(nil, i)); got != want {
+			if got := run(binary.BigEndian.AppendUint32(nil, i)); got != want {
 				t.Fatalf("index %d of %v: %d, want %d", i, set, got, want)
 			}
 		}
