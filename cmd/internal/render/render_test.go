@@ -195,7 +195,7 @@ func TestTable(t *testing.T) {
 
 func TestInterfaceNamesAreCutToTheColumn(t *testing.T) {
 	r := &Row{Input: 1, Output: 2}
-	got := string(r.appendHops(nil, func(uint32) string { return "enp0s31f6.4094" }))
+	got := string(r.AppendHops(nil, widthHops, func(uint32) string { return "enp0s31f6.4094" }))
 	if got != "enp0s31f6.40…" {
 		t.Error(got)
 	}

@@ -46,7 +46,7 @@ func (r *Row) appendTable(b []byte, names func(uint32) string) []byte {
 		b[len(b)-1] = '\n'
 		b = pad(b, runes(b[line:start])+widthFlow+1)
 	}
-	b = left(b, widthHops, func(b []byte) []byte { return r.appendHops(b, names) })
+	b = left(b, widthHops, func(b []byte) []byte { return r.AppendHops(b, widthHops, names) })
 	b = right(b, widthPackets, func(b []byte) []byte { return AppendCount(b, r.Packets, widthPackets) })
 	b = right(b, widthOctets, func(b []byte) []byte { return AppendCount(b, r.Octets, widthOctets) })
 	b = left(b, widthFlags, r.appendFlags)
@@ -100,14 +100,15 @@ var protocolNames = [256]string{
 	flow.ProtocolUDPLite: "UDPL", 89: "OSPF", 103: "PIM", 112: "VRRP",
 }
 
-// appendHops appends the interfaces, as the router names a missing egress.
-func (r *Row) appendHops(b []byte, names func(uint32) string) []byte {
+// AppendHops appends "input→output" in at most width characters. A missing
+// egress is Local or Null, as a router shows it. names may be nil.
+func (r *Row) AppendHops(b []byte, width int, names func(uint32) string) []byte {
 	start := len(b)
-	b = AppendInterface(b, r.Input, names)
+	b = appendInterface(b, r.Input, names)
 	b = append(b, "→"...)
 	switch {
 	case r.Output != 0:
-		b = AppendInterface(b, r.Output, names)
+		b = appendInterface(b, r.Output, names)
 	case r.Status.IsLocal():
 		b = append(b, "Local"...)
 	case r.Status.IsDropped():
@@ -115,12 +116,12 @@ func (r *Row) appendHops(b []byte, names func(uint32) string) []byte {
 	default:
 		b = append(b, '-')
 	}
-	return cut(b, start, widthHops)
+	return cut(b, start, width)
 }
 
-// AppendInterface appends an interface's name, its number where it has none, or
-// '-' for 0. names may be nil.
-func AppendInterface(b []byte, index uint32, names func(uint32) string) []byte {
+// appendInterface appends an interface's name, its number where it has none, or
+// '-' for 0.
+func appendInterface(b []byte, index uint32, names func(uint32) string) []byte {
 	if index == 0 {
 		return append(b, '-')
 	}
