@@ -63,7 +63,7 @@ func fuzzRecord(data *[]byte) flow.Record {
 	copy(r.Src[:4], b[1:])
 	copy(r.Dst[:4], b[3:])
 	u := binary.BigEndian.Uint64
-	r.Packets, r.Octets = u(b[8:])>>24, u(b[16:])>>20
+	r.Packets, r.Octets = u(b[8:])>>30, u(b[16:])>>28
 	r.First, r.Last = flow.Time(u(b[24:])>>12), flow.Time(u(b[32:])>>12)
 	r.Expired = r.Last
 	r.SrcPort, r.DstPort = uint16(b[40])<<8, uint16(b[41])
