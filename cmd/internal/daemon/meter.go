@@ -160,6 +160,10 @@ func (m *Meter) Interfaces(ctx context.Context) (*control.Interfaces, error) {
 	return out, nil
 }
 
+// InterfaceName returns the name of an interface, "" where it is not known. Any
+// goroutine may call it.
+func (m *Meter) InterfaceName(index uint32) string { return m.name(index) }
+
 func addSum(s *cache.Sum, o cache.Sum) {
 	s.Flows += o.Flows
 	s.Packets += o.Packets
