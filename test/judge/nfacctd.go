@@ -77,7 +77,10 @@ func StartNfacctd(t testing.TB, c NfacctdConfig) *Nfacctd {
 }
 
 // Stop ends nfacctd, which then has written all that it received.
-func (n *Nfacctd) Stop() { n.process.Stop(syscall.SIGINT, patience) }
+func (n *Nfacctd) Stop() {
+	drained(n.process.Pid(), n.Address.Port())
+	n.process.Stop(syscall.SIGINT, patience)
+}
 
 // Errors returns what nfacctd has complained about: sequence numbers, lengths,
 // padding, unknown templates.

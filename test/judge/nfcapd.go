@@ -54,7 +54,10 @@ func StartNfcapd(t testing.TB, c NfcapdConfig) *Nfcapd {
 }
 
 // Stop ends nfcapd, which then has written all that it received.
-func (n *Nfcapd) Stop() { n.process.Stop(syscall.SIGTERM, patience) }
+func (n *Nfcapd) Stop() {
+	drained(n.process.Pid(), n.Address.Port())
+	n.process.Stop(syscall.SIGTERM, patience)
+}
 
 // Statistics are nfdump's over all closed files.
 type Statistics struct {
