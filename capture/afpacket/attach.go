@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -129,9 +130,11 @@ func (c *Capture) attach(l link, size int) (*member, error) {
 		if c.plan.shared > 0 {
 			return m, nil
 		}
-		c.awaitMemory() // of the interface's former self
-		if c.stopped || !c.plan.take(size) {
-			return nil, errors.New("its former ring is still being read")
+		// Its former self's ring is in the way.
+		for timeout := time.After(memoryTimeout); !c.plan.take(size); {
+			if !c.awaitMemory(timeout) || c.stopped {
+				return nil, errors.New("its former ring is still being read")
+			}
 		}
 	}
 	group, err := c.openGroup(l.index, size)

@@ -182,13 +182,19 @@ func (c *Capture) closeAll() {
 	}
 }
 
-// awaitMemory waits a short time for the ring of an interface that is gone to be
-// closed by its reader. c.mu is held, and let go meanwhile.
-func (c *Capture) awaitMemory() {
+// memoryTimeout is how long an interface that came back waits for the memory of
+// its former ring; Run then tries again later.
+const memoryTimeout = 300 * time.Millisecond
+
+// awaitMemory waits until a reader has closed a ring, and reports whether one
+// did before the timeout. c.mu is held, and let go meanwhile.
+func (c *Capture) awaitMemory(timeout <-chan time.Time) bool {
 	c.mu.Unlock()
 	defer c.mu.Lock()
 	select {
 	case <-c.freed:
-	case <-time.After(300 * time.Millisecond):
+		return true
+	case <-timeout:
+		return false
 	}
 }

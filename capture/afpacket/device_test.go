@@ -54,7 +54,7 @@ func TestLoopbackOnce(t *testing.T) {
 	for name, c := range map[string]Config{
 		"auto":   {Interfaces: []string{"lo"}},
 		"both":   {Interfaces: []string{"lo"}, Direction: Both},
-		"shared": {Interfaces: []string{"l*"}, Direction: Both, RingMemory: minRing()},
+		"shared": {Interfaces: []string{"l*"}, Direction: Both, RingMemory: 2*minRing() - 1},
 	} {
 		ns := netns.New(t)
 		r := capturing(t, ns, c)

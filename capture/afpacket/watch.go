@@ -34,11 +34,14 @@ func (c *Capture) Run(ctx context.Context) error {
 	defer w.close()
 	defer context.AfterFunc(ctx, w.wake)()
 	poll := []unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}, {Fd: int32(fd), Events: unix.POLLIN}}
-	for {
+	for said := ""; ; {
 		// Look first: something may have changed since Open.
 		timeout := -1
 		if err := c.rescan(); err != nil {
-			c.cfg.Log.Error("follow the interfaces", "err", err)
+			if said != err.Error() {
+				said = err.Error()
+				c.cfg.Log.Error("follow the interfaces", "err", err)
+			}
 			timeout = int(retry.Milliseconds())
 		}
 		if _, err := unix.Poll(poll, timeout); err != nil && err != unix.EINTR {
