@@ -34,6 +34,8 @@ func TestChanges(t *testing.T) {
 		"route del 203.0.113.0/24 metric 0",
 		"route append 203.0.113.0/24 via 10.0.3.2 metric 5",
 		"route prepend 203.0.113.0/24 dev t1 metric 5",
+		"route replace 203.0.113.0/24 via 10.0.2.9 metric 5",
+		"route del 203.0.113.0/24 via 10.0.2.9 metric 5",
 		"route del 203.0.113.0/24 via 10.0.2.2 metric 5",
 		"route del 203.0.113.0/24",
 		"route del 203.0.113.128/25",

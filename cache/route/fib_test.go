@@ -25,10 +25,11 @@ func (m model) lookup(a netip.Addr) (best *route) {
 	return best
 }
 
-// nested returns one of some hundred prefixes of all lengths that nest.
+// nested returns one of some hundred prefixes that nest, with lengths on both
+// sides of where the array's parts meet.
 func nested(r *rand.Rand) netip.Prefix {
-	a := [4]byte{10, 1, byte(r.IntN(3)), byte(r.IntN(4) * 64)}
-	return netip.PrefixFrom(netip.AddrFrom4(a), r.IntN(33)).Masked()
+	a := [4]byte{10, 1, byte(r.IntN(4) * 16), byte(r.IntN(2) * 128)}
+	return netip.PrefixFrom(netip.AddrFrom4(a), []int{0, 8, 15, 16, 17, 19, 23, 24, 25, 32}[r.IntN(10)]).Masked()
 }
 
 // TestFIB compares an array with the model under insertions and removals at
@@ -40,7 +41,7 @@ func TestFIB(t *testing.T) {
 	for step := range 5000 {
 		p := nested(r)
 		s := spec{version: 4, kind: unix.RTN_UNICAST, bits: uint8(p.Bits()), oif: 1 + r.Uint32N(5)}
-		if old := m[p]; old != nil && r.IntN(2) == 0 {
+		if old := m[p]; old != nil && r.IntN(4) != 0 {
 			table.remove(p, &old.spec)
 			delete(m, p)
 		} else {
@@ -48,7 +49,7 @@ func TestFIB(t *testing.T) {
 			m[p] = table.trie.get(p)
 		}
 		for range 10 {
-			a := nested(r).Addr()
+			a := netip.AddrFrom4([4]byte{10, 1, byte(r.IntN(64)), byte(r.IntN(256))})
 			if got, want := table.fib.lookup(first4(netip.PrefixFrom(a, 32))), m.lookup(a); got != want {
 				t.Fatalf("step %d, %v: got %+v, want %+v", step, a, got, want)
 			}

@@ -38,13 +38,14 @@ func TestMultipath(t *testing.T) {
 		ns.MustRun("ip", "-6", "addr", "add", dst6+"/128", "dev", "lo", "nodad")
 		ns.Run(func() { serve(t, seen, egress, dst4, dst6) })
 	}
-	for _, policy := range []string{"0", "1"} {
+	for i, policy := range []string{"0", "1"} {
+		ports := uint16(20000 + 10000*i) // so that a late packet is of its own run
 		l.gateway.Sysctl("net/ipv4/fib_multipath_hash_policy", policy)
 		l.gateway.Sysctl("net/ipv6/fib_multipath_hash_policy", policy)
 		settle(t, l.gateway, l.table)
 		for _, dst := range []string{dst4, dst6} {
 			t.Run(fmt.Sprintf("policy=%s/%s", policy, dst), func(t *testing.T) {
-				l.multipath(t, netip.MustParseAddr(dst), sources, seen)
+				l.multipath(t, netip.MustParseAddr(dst), sources, ports, seen)
 			})
 		}
 	}
@@ -77,48 +78,64 @@ func serve(t *testing.T, seen chan<- hit, egress uint32, addrs ...string) {
 	}
 }
 
-func (l *lab) multipath(t *testing.T, dst netip.Addr, sources int, seen <-chan hit) {
+// multipath sends a packet of each flow, and again where one does not arrive.
+func (l *lab) multipath(t *testing.T, dst netip.Addr, sources int, ports uint16, seen <-chan hit) {
 	want := make(map[netip.AddrPort]uint32)
-	l.client.Run(func() {
-		for i := range sources * 4 {
-			src := netip.MustParseAddr(fmt.Sprintf("10.0.1.%d", 10+i%sources))
-			if dst.Is6() {
-				src = netip.MustParseAddr(fmt.Sprintf("fd00:1::%x", 16+i%sources))
+	for i := range sources * 4 {
+		src := netip.MustParseAddr(fmt.Sprintf("10.0.1.%d", 10+i%sources))
+		if dst.Is6() {
+			src = netip.MustParseAddr(fmt.Sprintf("fd00:1::%x", 16+i%sources))
+		}
+		k := keyOf(l.c1, src, dst)
+		k.SrcPort = ports + uint16(i*7)
+		var r flow.Route
+		want[netip.AddrPortFrom(src, k.SrcPort)] = l.reader.Lookup(&k, &r)
+		if r.DstPrefixLen != map[bool]uint8{false: 24, true: 64}[dst.Is6()] || r.NextHopVersion != k.Version {
+			t.Errorf("%v: %+v", src, r)
+		}
+	}
+	took := make(map[netip.AddrPort]uint32)
+	for range 20 {
+		l.client.Run(func() {
+			for from := range want {
+				if took[from] == 0 {
+					send(t, from, netip.AddrPortFrom(dst, 53))
+				}
 			}
-			from := netip.AddrPortFrom(src, uint16(20000+i*7))
-			// A connected socket would give its packets a hash, which policy 1
-			// takes over where there is one.
-			c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(from))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := c.WriteToUDPAddrPort([]byte{0}, netip.AddrPortFrom(dst, 53)); err != nil {
-				t.Error(err)
-			}
-			c.Close()
-			k := keyOf(l.c1, src, dst)
-			k.SrcPort = from.Port()
-			var r flow.Route
-			want[from] = l.reader.Lookup(&k, &r)
-			if r.DstPrefixLen != map[bool]uint8{false: 24, true: 64}[dst.Is6()] || r.NextHopVersion != k.Version {
-				t.Errorf("%v: %+v", from, r)
+		})
+		for pause := time.After(250 * time.Millisecond); pause != nil && len(took) < len(want); {
+			select {
+			case h := <-seen:
+				if want[h.from] != 0 {
+					took[h.from] = h.egress
+				}
+			case <-pause:
+				pause = nil
 			}
 		}
-	})
+	}
 	count := make(map[uint32]int)
-	for range sources * 4 {
-		select {
-		case h := <-seen:
-			count[h.egress]++
-			if want[h.from] != h.egress {
-				t.Errorf("%v left by %s, the table says %s", h.from, l.table.InterfaceName(h.egress), l.table.InterfaceName(want[h.from]))
-			}
-		case <-time.After(5 * time.Second):
-			t.Fatalf("of %d packets only %v arrived", sources*4, count)
+	for from, egress := range want {
+		count[egress]++
+		if took[from] != egress {
+			t.Errorf("%v left by %q, the table says %s", from, l.table.InterfaceName(took[from]), l.table.InterfaceName(egress))
 		}
 	}
 	if count[l.s1] == 0 || count[l.t1] == 0 {
 		t.Errorf("the packets took one way only: %v", count)
+	}
+}
+
+// send sends one datagram. A connected socket would give it a hash, which policy
+// 1 takes over where there is one.
+func send(t *testing.T, from, to netip.AddrPort) {
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(from))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close()
+	if _, err := c.WriteToUDPAddrPort([]byte{0}, to); err != nil {
+		t.Error(err)
 	}
 }
