@@ -1,6 +1,8 @@
 package export
 
 import (
+	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -30,4 +32,30 @@ func benchmarkEncode(b *testing.B, p Protocol, r flow.Record) {
 	if messages == 0 && b.N > 30 {
 		b.Fatal("no message was finished")
 	}
+}
+
+// BenchmarkExport measures a record from Put to a loopback socket that nobody
+// reads.
+func BenchmarkExport(b *testing.B) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	e, err := New(Config{Address: conn.LocalAddr().String(), Rate: -1, Now: liveNow})
+	if err != nil {
+		b.Fatal(err)
+	}
+	go e.Run(context.Background())
+	rs := records(100)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := e.PutWait(context.Background(), rs); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := e.Shutdown(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(rs)), "ns/record")
 }
