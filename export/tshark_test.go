@@ -165,15 +165,7 @@ func tsharkWant(p Protocol, r *flow.Record) map[string]string {
 		"srcmask": d(r.SrcPrefixLen), "dstmask": d(r.DstPrefixLen),
 	}
 	if p == NetFlow5 {
-		w["srcas"], w["dstas"] = "0", "0"
-		for _, k := range []string{"inputint", "outputint"} {
-			if len(w[k]) > 5 || len(w[k]) == 5 && w[k] > "65535" {
-				w[k] = "0"
-			}
-		}
-		if r.NextHopVersion != 4 {
-			w["nexthop"] = "0.0.0.0"
-		}
+		tsharkWant5(w, r)
 		return w
 	}
 	maps.Copy(w, map[string]string{
@@ -219,6 +211,20 @@ func tsharkWant(p Protocol, r *flow.Record) map[string]string {
 		w["abstimestart"], w["abstimeend"] = abs(r.First), abs(r.Last)
 	}
 	return w
+}
+
+// tsharkWant5 turns w into what NetFlow v5 has room for.
+func tsharkWant5(w map[string]string, r *flow.Record) {
+	w["srcas"], w["dstas"] = "0", "0"
+	if r.Input > 65535 {
+		w["inputint"] = "0"
+	}
+	if r.Egress > 65535 {
+		w["outputint"] = "0"
+	}
+	if r.NextHopVersion != 4 {
+		w["nexthop"] = "0.0.0.0"
+	}
 }
 
 func mac(a [6]byte) string {
