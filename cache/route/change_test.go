@@ -81,6 +81,13 @@ func TestChanges(t *testing.T) {
 		if err != nil {
 			t.Fatalf("ip %s: %v\n%s", step, err, out)
 		}
+		if words := strings.Fields(step); words[1] == "addr" && words[2] == "add" {
+			// The kernel enters the address's own route a little later.
+			address, _, _ := strings.Cut(words[3], "/")
+			eventually(t, "the address's own route", func() bool {
+				return strings.Contains(l.gateway.MustRun("ip", "-6", "route", "show", "table", "local"), "local "+address+" ")
+			})
+		}
 		l.check(l.probes()...)
 		if t.Failed() {
 			t.Fatalf("after: ip %s", step)
