@@ -53,6 +53,8 @@ plugin_buffer_size: 65536
 aggregate: src_host, dst_host, src_port, dst_port, proto, tos, tcpflags, in_iface, out_iface, src_mask, dst_mask, src_mac, dst_mac, vlan, timestamp_start, timestamp_end, next_hop, min_ttl, max_ttl, min_length, max_length, direction, forwarding, end_reason
 aggregate_primitives: %s
 print_output: json
+print_output_file_append: true
+print_cache_entries: 1000003
 print_output_file: %s
 print_refresh_time: 3600
 print_num_protos: true
