@@ -15,7 +15,8 @@ const (
 	ipfix    = 10 // RFC 7011
 )
 
-// Record is a decoded data record.
+// Record is a decoded data record. Its Exporter is not set: who wants it in the
+// output sets it to From's address.
 type Record struct {
 	render.Decoded
 	From     netip.AddrPort // where the datagram came from
@@ -82,7 +83,7 @@ func (c *Collector) Decode(datagram []byte, from netip.AddrPort, received time.T
 		message: m, emit: emit, sure: true,
 	}
 	d.session.last = received
-	c.record.From, c.record.Received = from, received
+	c.record.From, c.record.Received, c.record.Exporter = from, received, netip.Addr{}
 	c.record.Version, c.record.Domain = m.version, m.domain
 	if m.version == netflow5 {
 		d.records5(datagram)

@@ -87,7 +87,7 @@ func (d *decoding) dataRecord(t *template, b []byte) {
 	}
 	for i := range t.slots {
 		f := d.field(&t.slots[i], octets(values[t.slots[i].index]))
-		if !f.Omitted(protocol) {
+		if !f.Omitted(t.ip, protocol) {
 			r.Fields = append(r.Fields, f)
 		}
 	}

@@ -209,6 +209,23 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// NetFlow v9 has one field for the type and code of either ICMP, unless an
+// exporter uses IPFIX's.
+func TestICMPv6InNetFlow9(t *testing.T) {
+	const addresses = "20010db8000000000000000000000001"
+	for _, test := range []struct{ sets, want string }{
+		{"0000 0014 0100 0003 001b 0010 0004 0001 0020 0002  0100 0017" + addresses + "3a 8000", `"icmpTypeCodeIPv6":32768}`},
+		{"0000 0018 0100 0004 001b 0010 0004 0001 0020 0002 008b 0002  0100 0019" + addresses + "3a 8000 8100", `"icmpTypeCodeIPv6":33024}`},
+		{"0000 0014 0100 0003 001b 0010 0004 0001 0020 0002  0100 0017" + addresses + "01 0800", `"protocolIdentifier":1}`},
+	} {
+		c := New(Config{})
+		if got := feed(t, c, exporterA, octetsOf(t, v9Header+test.sets)); !strings.HasSuffix(got, test.want+"\n") {
+			t.Errorf("%s, want … %s", got, test.want)
+		}
+		wantFound(t, c, nil)
+	}
+}
+
 // Juniper's options templates have a scope of no octets.
 func TestEmptyScope(t *testing.T) {
 	c := New(Config{})

@@ -64,7 +64,7 @@ func (d *decoding) fields5(f *flow5) {
 		r.raw = be.AppendUint64(r.raw, fields5[i].value(f, &d.message))
 		value := r.raw[len(r.raw)-fields5[i].size:]
 		field := render.Field{Element: fields5[i].Element, Value: value}
-		if !field.Omitted(f.Proto) {
+		if !field.Omitted(4, f.Proto) {
 			r.Fields = append(r.Fields, field)
 		}
 	}

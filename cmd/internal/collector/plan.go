@@ -3,7 +3,6 @@ package collector
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
 
@@ -21,6 +20,7 @@ type template struct {
 	slots []slot // in the order of a line
 	// Positions in fields, or -1: what a record's other fields depend on.
 	protocol, boot int
+	ip             uint8 // the IP version that its addresses have; 0 for both or none
 }
 
 // slot is where a field of a record goes.
@@ -43,35 +43,14 @@ const (
 	fromDelta              // 158, 159: microseconds before the export time
 )
 
-// Ids of the elements that the package treats by name.
-const (
-	flowEndSysUpTime                  = 21
-	flowStartSysUpTime                = 22
-	protocolIdentifier                = 4
-	samplingInterval                  = 34
-	samplerRandomInterval             = 50
-	flowStartSeconds                  = 150
-	flowStartMilliseconds             = 152
-	flowStartMicroseconds             = 154
-	flowStartNanoseconds              = 156
-	flowStartDeltaMicroseconds        = 158
-	systemInitTimeMilliseconds        = 160
-	paddingOctets                     = 210
-	samplingPacketInterval            = 305
-	samplingPacketSpace               = 306
-	samplingSize                      = 309
-	samplingPopulation                = 310
-	reversePEN                 uint32 = 29305 // RFC 5103 §6.1
-)
-
 // starts lists the elements that can tell a flow's start, the best first, and
 // those that tell its end.
 var starts, ends = [...]source{
 	{flowStartMilliseconds, asItIs}, {flowStartNanoseconds, fromNTP}, {flowStartMicroseconds, fromNTP},
 	{flowStartDeltaMicroseconds, fromDelta}, {flowStartSysUpTime, fromUptime}, {flowStartSeconds, fromSeconds},
 }, [...]source{
-	{flowStartMilliseconds + 1, asItIs}, {flowStartNanoseconds + 1, fromNTP}, {flowStartMicroseconds + 1, fromNTP},
-	{flowStartDeltaMicroseconds + 1, fromDelta}, {flowEndSysUpTime, fromUptime}, {flowStartSeconds + 1, fromSeconds},
+	{flowEndMilliseconds, asItIs}, {flowEndNanoseconds, fromNTP}, {flowEndMicroseconds, fromNTP},
+	{flowEndDeltaMicroseconds, fromDelta}, {flowEndSysUpTime, fromUptime}, {flowEndSeconds, fromSeconds},
 }
 
 type source struct {
@@ -82,7 +61,8 @@ type source struct {
 // plan lays out the slots and returns how many fields have a length that their
 // type cannot have.
 func (t *template) plan(version uint16, scopes int) (illegal int) {
-	t.protocol, t.boot = -1, -1
+	t.protocol, t.boot, t.ip = -1, -1, ipVersion(t.fields)
+	icmp6 := version == netflow9 && t.ip == 6 && !has(t.fields, icmpTypeCodeIPv6)
 	seen := make(map[string]int)
 	for i, f := range t.fields {
 		e, legal := element(f, version == netflow9 && i < scopes)
@@ -96,6 +76,11 @@ func (t *template) plan(version uint16, scopes int) (illegal int) {
 			t.protocol = i
 		case systemInitTimeMilliseconds:
 			t.boot = i
+		case icmpTypeCodeIPv4:
+			// RFC 3954 §8 has one field for either version.
+			if icmp6 {
+				e = render.ElementByID(icmpTypeCodeIPv6)
+			}
 		}
 		// An element can be there more than once; JSON's members cannot.
 		if seen[e.Name]++; seen[e.Name] > 1 {
@@ -117,6 +102,33 @@ func (t *template) plan(version uint16, scopes int) (illegal int) {
 	return illegal
 }
 
+func has(fields []netflow.Field, id uint16) bool {
+	return slices.ContainsFunc(fields, func(f netflow.Field) bool { return f.Type == id && !f.PenProvided })
+}
+
+// ipVersion returns the version that the addresses among fields have; 0 where
+// there are both, or none.
+func ipVersion(fields []netflow.Field) uint8 {
+	var version uint8
+	for _, f := range fields {
+		v := uint8(0)
+		switch f.Type {
+		case sourceIPv4Address, destinationIPv4Address:
+			v = 4
+		case sourceIPv6Address, destinationIPv6Address:
+			v = 6
+		}
+		if f.PenProvided || v == 0 || v == version {
+			continue
+		}
+		if version != 0 {
+			return 0
+		}
+		version = v
+	}
+	return version
+}
+
 func (s *slot) target() *render.Element {
 	if s.convert == asItIs {
 		return s.Element
@@ -133,44 +145,4 @@ func (t *template) convert(sources []source, end bool) {
 			return
 		}
 	}
-}
-
-// element returns how a field is written, and whether its length is legal.
-func element(f netflow.Field, scope9 bool) (*render.Element, bool) {
-	e := registered(f, scope9)
-	if e != nil && f.Length == variable {
-		if e.Kind == render.Text || e.Kind == render.Octets {
-			return e, true
-		}
-	} else if e != nil && (e.Kind.Fits(int(f.Length)) || f.Length == 0 && scope9) {
-		return e, true
-	}
-	name := "element" + strconv.Itoa(int(f.Type))
-	if f.PenProvided {
-		name = "enterprise" + strconv.FormatUint(uint64(f.Pen), 10) + "." + strconv.Itoa(int(f.Type))
-	}
-	return render.NewElement(name, render.Octets), e == nil
-}
-
-func registered(f netflow.Field, scope9 bool) *render.Element {
-	switch {
-	case scope9:
-		return scopes9[f.Type]
-	case !f.PenProvided:
-		return render.ElementByID(f.Type)
-	case f.Pen == reversePEN:
-		if e := render.ElementByID(f.Type); e != nil {
-			return render.NewElement("reverse"+strings.ToUpper(e.Name[:1])+e.Name[1:], e.Kind)
-		}
-	}
-	return nil
-}
-
-// scopes9 are NetFlow v9's scope types (RFC 3954 §6.1), a space of their own.
-var scopes9 = map[uint16]*render.Element{
-	1: render.NewElement("scopeSystem", render.Octets),
-	2: render.NewElement("scopeInterface", render.Octets),
-	3: render.NewElement("scopeLineCard", render.Octets),
-	4: render.NewElement("scopeCache", render.Octets),
-	5: render.NewElement("scopeTemplate", render.Octets),
 }

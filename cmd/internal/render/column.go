@@ -71,7 +71,8 @@ var puts = map[string]put{
 	"maximumTTL":               func(b []byte, r *flow.Record, _ int64) []byte { return number(b, r.MaxTTL) },
 	"sourceMacAddress":         func(b []byte, r *flow.Record, _ int64) []byte { return hardware(b, &r.SrcMAC) },
 	"destinationMacAddress":    func(b []byte, r *flow.Record, _ int64) []byte { return hardware(b, &r.DstMAC) },
-	"vlanId":                   func(b []byte, r *flow.Record, _ int64) []byte { return some(b, r.VLAN&vlanMask) },
+	"vlanId":                   func(b []byte, r *flow.Record, _ int64) []byte { return vlan(b, r, flow.Ingress) },
+	"postVlanId":               func(b []byte, r *flow.Record, _ int64) []byte { return vlan(b, r, flow.Egress) },
 	"dot1qPriority":            func(b []byte, r *flow.Record, _ int64) []byte { return some(b, r.VLAN>>priorityShift) },
 	"dot1qCustomerVlanId":      func(b []byte, r *flow.Record, _ int64) []byte { return some(b, r.CustomerVLAN&vlanMask) },
 	"dot1qCustomerPriority":    func(b []byte, r *flow.Record, _ int64) []byte { return some(b, r.CustomerVLAN>>priorityShift) },
@@ -176,6 +177,15 @@ func hardware(b []byte, a *[6]byte) []byte {
 		return b
 	}
 	return appendMAC(b, a[:])
+}
+
+// vlan appends the outer VLAN id where the flow was observed at side d, whose
+// tag it is.
+func vlan(b []byte, r *flow.Record, d flow.Direction) []byte {
+	if r.Direction != d {
+		return b
+	}
+	return some(b, r.VLAN&vlanMask)
 }
 
 func label(i int) put {

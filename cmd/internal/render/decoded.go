@@ -1,6 +1,10 @@
 package render
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"cacheflow/cache/flow"
+)
 
 // Decoded is a record that a collector decoded.
 type Decoded struct {
@@ -22,16 +26,16 @@ type Field struct {
 }
 
 // Omitted reports whether the rule of the package leaves the field out of a
-// record whose protocolIdentifier is protocol.
-func (f *Field) Omitted(protocol uint8) bool {
+// record of that IP version (0 where it is not known) and protocol.
+func (f *Field) Omitted(version, protocol uint8) bool {
 	if !f.omitZero {
 		return false
 	}
 	switch f.ID {
 	case icmpTypeCodeIPv4:
-		return protocol != 1
+		return version == 6 || protocol != flow.ProtocolICMP
 	case icmpTypeCodeIPv6:
-		return protocol != 58
+		return version == 4 || protocol != flow.ProtocolICMPv6
 	}
 	for _, o := range f.Value {
 		if o != 0 {

@@ -14,6 +14,8 @@
 //   - An element whose zero says "none" is left out where it is zero: MAC
 //     addresses, VLAN ids and priorities, label stack sections and depth, flow
 //     label, next hops, fragmentFlags, AS numbers.
+//   - The outer VLAN id is vlanId in a flow that was observed at ingress, and
+//     postVlanId in one at egress.
 //   - All others are always written, also as 0: ports, prefix lengths (0 is the
 //     default route, or no lookup), tcpControlBits.
 //

@@ -70,7 +70,7 @@ var order = [...]string{
 	"flowStartMilliseconds", "flowEndMilliseconds",
 	"minimumIpTotalLength", "maximumIpTotalLength", "minimumTTL", "maximumTTL",
 	"sourceMacAddress", "destinationMacAddress",
-	"vlanId", "dot1qPriority", "dot1qCustomerVlanId", "dot1qCustomerPriority",
+	"vlanId", "postVlanId", "dot1qPriority", "dot1qCustomerVlanId", "dot1qCustomerPriority",
 	"mplsTopLabelStackSection", "mplsLabelStackSection2", "mplsLabelStackSection3",
 	"mplsLabelStackDepth",
 	"icmpTypeCodeIPv4", "icmpTypeCodeIPv6", "flowLabelIPv6", "fragmentFlags",

@@ -93,6 +93,15 @@ func TestEchoReplyHasItsTypeAndCode(t *testing.T) {
 	}
 }
 
+// A tag belongs to the side at which it was seen.
+func TestVLANOfAnEgressFlow(t *testing.T) {
+	r := tcp4()
+	r.Direction = flow.Egress
+	if got := lines(t, JSON, r); !strings.Contains(got, `"postVlanId":100,`) || strings.Contains(got, `"vlanId"`) {
+		t.Error(got)
+	}
+}
+
 func randomRecord(rng *rand.Rand) *flow.Record {
 	r := &flow.Record{}
 	random := func(b []byte) {
@@ -113,6 +122,7 @@ func randomRecord(rng *rand.Rand) *flow.Record {
 	r.First = flow.Time(rng.Int64N(1 << 62))
 	r.Last = r.First.Add(time.Duration(rng.Int64N(1 << 50)))
 	r.TCPFlags, r.FlowLabel = uint16(rng.Uint32()), rng.Uint32()&0xfffff
+	r.Direction = flow.Direction(rng.IntN(2))
 	r.VLAN, r.CustomerVLAN = uint16(rng.Uint32()), uint16(rng.Uint32())
 	random(r.SrcMAC[:])
 	random(r.DstMAC[:])
