@@ -25,10 +25,6 @@ type asker struct {
 	reply   [8192]byte
 }
 
-// answer is the route of one destination; its prefix length is that of the
-// matched route only where it was asked for.
-type answer struct{ spec }
-
 func (a *asker) open() error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -49,9 +45,10 @@ func (a *asker) open() error {
 
 func (a *asker) close() error { return unix.Close(a.fd) }
 
-// route asks for the route of a packet of k. With RTM_F_FIB_MATCH in flags the
-// answer is the matched route instead of what becomes of the packet.
-func (a *asker) route(k *flow.Key, label uint32, flags uint32) (answer, error) {
+// route asks for the route of a packet of k. Its prefix length is that of the
+// matched route only with RTM_F_FIB_MATCH in flags; the next hop is the one that
+// the packet takes only without.
+func (a *asker) route(k *flow.Key, label uint32, flags uint32) (spec, error) {
 	ans, err := a.exchange(a.build(k, label, flags, true))
 	if err == unix.EINVAL && k.Input == 0 {
 		// The source of a packet that this host sends has to be its own; of one
@@ -128,9 +125,9 @@ func appendAttr32(b []byte, kind uint16, v uint32) []byte {
 
 // exchange sends a request and reads its reply, passing over those of earlier
 // requests that were given up.
-func (a *asker) exchange(request []byte) (answer, error) {
+func (a *asker) exchange(request []byte) (spec, error) {
 	if _, err := unix.Write(a.fd, request); err != nil {
-		return answer{}, errNoAnswer
+		return spec{}, errNoAnswer
 	}
 	for range 16 {
 		n, err := unix.Read(a.fd, a.reply[:])
@@ -138,7 +135,7 @@ func (a *asker) exchange(request []byte) (answer, error) {
 			if err == unix.EINTR {
 				continue
 			}
-			return answer{}, errNoAnswer
+			return spec{}, errNoAnswer
 		}
 		for m := range messages(a.reply[:n]) {
 			if m.seq == a.seq {
@@ -146,23 +143,23 @@ func (a *asker) exchange(request []byte) (answer, error) {
 			}
 		}
 	}
-	return answer{}, errNoAnswer
+	return spec{}, errNoAnswer
 }
 
 // errNoAnswer stands for whatever failed on the way: the errnos that the kernel
 // answers with have a meaning of their own.
 var errNoAnswer = errors.New("no answer from the kernel")
 
-func (m *message) answer() (answer, error) {
+func (m *message) answer() (spec, error) {
 	switch m.kind {
 	case unix.NLMSG_ERROR: // struct nlmsgerr begins with the negative errno
 		if e := -int32(number(m.data)); e != 0 {
-			return answer{}, syscall.Errno(e)
+			return spec{}, syscall.Errno(e)
 		}
 	case unix.RTM_NEWROUTE:
 		if u, ok := parseRoute(m.data); ok {
-			return answer{u.spec}, nil
+			return u.spec, nil
 		}
 	}
-	return answer{}, errNoAnswer
+	return spec{}, errNoAnswer
 }

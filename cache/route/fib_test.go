@@ -99,3 +99,19 @@ func TestReadersMeetChanges(t *testing.T) {
 	close(done)
 	readers.Wait()
 }
+
+// TestBehind has no answer come from the copy once it may miss changes.
+func TestBehind(t *testing.T) {
+	for _, size := range []int{16, largeTable} {
+		updates := feed(size)
+		table, _ := loaded(updates)
+		k := keys(updates, 1)[0]
+		if m := table.view.Load().match(&k); m.trust != certain {
+			t.Errorf("%d routes: %+v", size, m)
+		}
+		table.overrun()
+		if v := table.view.Load(); v.match(&k).trust != doubtful || v.fib != nil || table.plan.due.IsZero() {
+			t.Errorf("%d routes: not doubtful after an overrun", size)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func (r *Reader) ask(k *flow.Key, label uint32, m *match, route *flow.Route) (eg
 	a, err := r.kernel.route(k, label, 0)
 	if err == nil {
 		a.bits = r.prefixLength(k, label, m, &a)
-		return fill(&a.spec, k, route)
+		return fill(&a, k, route)
 	}
 	if m.route != nil && m.trust == choice {
 		route.DstPrefixLen = m.route.bits
@@ -84,7 +84,7 @@ func (r *Reader) ask(k *flow.Key, label uint32, m *match, route *flow.Route) (eg
 
 // prefixLength returns that of the route behind the answer a, which says only
 // what becomes of the one destination.
-func (r *Reader) prefixLength(k *flow.Key, label uint32, m *match, a *answer) uint8 {
+func (r *Reader) prefixLength(k *flow.Key, label uint32, m *match, a *spec) uint8 {
 	if m.trust == choice && m.route.kind == a.kind {
 		return m.route.bits
 	}
