@@ -93,6 +93,7 @@ func TestDecode(t *testing.T) {
 		}()},
 		{"extension header cut at two octets", ether6 + v6Of("0010", "00") + "1100", Frame{Wire: 70}, seen(key6(0, 0, 0), 56)},
 		{"extension header whose data is cut", ether6 + v6Of("0018", "00") + "1101 0000 00000000", Frame{Wire: 78}, seen(key6(17, 0, 0), 64)},
+		{"extension header in the padding", ether6 + v6Of("0004", "00") + "1100 0104 00000000" + udp, Frame{}, seen(key6(0, 0, 0), 44)},
 		{"extension header longer than the packet", ether6 + v6Of("0010", "3c") + "11ff 0000 00000000" + udp, Frame{}, seen(key6(17, 0, 0), 56)},
 		{"more extension headers than are walked", ether6 + v6Of("0090", "3c") + strings.Repeat("3c00 0104 00000000", maxExtensions) + "1100 0104 00000000" + udp,
 			Frame{}, seen(key6(60, 0, 0), 184)},

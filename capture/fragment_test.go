@@ -86,8 +86,12 @@ func TestFragments(t *testing.T) {
 				if p.SrcPort != want.SrcPort || p.DstPort != want.DstPort || !p.Fragment {
 					t.Errorf("fragment %d: ports %d > %d, fragment %v, want %d > %d", i, p.SrcPort, p.DstPort, p.Fragment, want.SrcPort, want.DstPort)
 				}
-				if protocol := p.Protocol; c.want[i] != 0 && protocol != flow.ProtocolUDP {
-					t.Errorf("fragment %d: protocol %d", i, protocol)
+				protocol := uint8(flow.ProtocolUDP)
+				if f.six && c.want[i] == 0 {
+					protocol = flow.ProtocolDstOpts // what the fragment header says; the rest is data
+				}
+				if p.Protocol != protocol {
+					t.Errorf("fragment %d: protocol %d, want %d", i, p.Protocol, protocol)
 				}
 			}
 		})
