@@ -101,5 +101,9 @@ func (r *Reader) prefixLength(k *flow.Key, label uint32, m *match, a *spec) uint
 	return 0
 }
 
-// Close releases the socket; Lookup may not be called from then on.
-func (r *Reader) Close() error { return r.kernel.close() }
+// Close releases the socket; Lookup may not be called from then on. The counters
+// stay part of the Table's.
+func (r *Reader) Close() error {
+	r.table.forget(r)
+	return r.kernel.close()
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,6 +24,7 @@ type Table struct {
 
 	mu      sync.Mutex
 	readers []*Reader
+	closed  Stats // of Readers that were closed
 
 	notifications, overruns, resyncs atomic.Uint64
 	sizes                            [2]struct{ main, local atomic.Int64 }
@@ -70,6 +72,17 @@ func (t *Table) NewReader() (*Reader, error) {
 	return r, nil
 }
 
+// forget takes a Reader that is closed off the list.
+func (t *Table) forget(r *Reader) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.readers, r); i >= 0 {
+		t.readers = slices.Delete(t.readers, i, i+1)
+		t.closed.Asked += r.asked.Load()
+		t.closed.AskFailed += r.failed.Load()
+	}
+}
+
 // Ready is closed once the table is loaded.
 func (t *Table) Ready() <-chan struct{} { return t.ready }
 
@@ -78,16 +91,13 @@ func (t *Table) String() string { return "route table" }
 
 // Stats returns the counters. Any goroutine may call it.
 func (t *Table) Stats() Stats {
-	s := Stats{
-		Notifications: t.notifications.Load(),
-		Overruns:      t.overruns.Load(),
-		Resyncs:       t.resyncs.Load(),
-	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.closed
+	s.Notifications, s.Overruns, s.Resyncs = t.notifications.Load(), t.overruns.Load(), t.resyncs.Load()
 	for f := range t.sizes {
 		s.Routes[f], s.Local[f] = int(t.sizes[f].main.Load()), int(t.sizes[f].local.Load())
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for _, r := range t.readers {
 		s.Asked += r.asked.Load()
 		s.AskFailed += r.failed.Load()

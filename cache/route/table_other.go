@@ -27,6 +27,9 @@ func (*Table) Run(context.Context) error { return errors.ErrUnsupported }
 // Ready is never closed.
 func (*Table) Ready() <-chan struct{} { return nil }
 
+// String names the task.
+func (*Table) String() string { return "route table" }
+
 // Stats returns zeros.
 func (*Table) Stats() Stats { return Stats{} }
 

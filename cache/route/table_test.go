@@ -77,6 +77,22 @@ func TestRoutes(t *testing.T) {
 	l.check(keys...)
 	s := l.table.Stats()
 	t.Logf("%+v", s)
+	l.gateway.Run(func() {
+		other, err := l.table.NewReader()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		k := key(l.c1, "10.0.1.2", "0.0.0.0") // always asked for
+		var r flow.Route
+		other.Lookup(&k, &r)
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if n := l.table.Stats().Asked; n != s.Asked+1 {
+		t.Errorf("asked %d times, %d before one more Reader asked once", n, s.Asked)
+	}
 	if s.AskFailed != 0 || s.Asked > uint64(len(keys)/3) {
 		t.Errorf("stats %+v", s)
 	}
