@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -52,7 +53,9 @@ type Live struct {
 type session struct {
 	*Live
 	Meter
-	clock   Clock
+	clock Clock
+	// control is the control socket; nil for none.
+	control net.Listener
 	routes  *route.Table
 	capture *afpacket.Capture
 	set     exporterSet
@@ -92,6 +95,12 @@ func (s *session) open() (err error) {
 		s.set = append(s.set, e)
 	}
 	s.exporters = s.set
+	// First the socket: who finds it busy has not begun to capture.
+	if s.Socket != "" {
+		if s.control, err = control.Listen(s.Socket, s.SocketMode); err != nil {
+			return err
+		}
+	}
 	if s.routes, err = route.New(route.Options{}); err != nil {
 		return fmt.Errorf("route table: %w", err)
 	}
@@ -148,13 +157,9 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	tasks, background := errgroup.WithContext(background)
 	tasks.Go(func() error { return s.routes.Run(background) })
 	tasks.Go(func() error { return s.capture.Run(background) })
-	if s.Socket != "" {
-		listener, err := control.Listen(s.Socket, s.SocketMode)
-		if err != nil {
-			return nil, err
-		}
+	if s.control != nil {
 		server := &control.Server{Daemon: &s.Meter, Version: s.Version}
-		tasks.Go(func() error { return server.Serve(background, listener) })
+		tasks.Go(func() error { return server.Serve(background, s.control) })
 	}
 	shutdown := s.set.start()
 
@@ -192,6 +197,9 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 }
 
 func (s *session) close() {
+	if s.control != nil {
+		s.control.Close() // Serve has closed it already if it ran
+	}
 	if s.capture == nil {
 		return
 	}
