@@ -32,7 +32,7 @@ func TestFullSpeed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			collector := nfcapd(t, l.meter, judge.NfcapdConfig{})
+			collector := nfcapd(t, l.meter, judge.NfcapdConfig{Buffer: 4 << 20})
 			d := start(t, l.meter, "-i", "in", "-e", collector.Address.String(), "--protocol", protocol)
 			begun := time.Now()
 			send(t, l.sender, g.Next, packets, 0)
