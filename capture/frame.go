@@ -12,7 +12,7 @@ const (
 	LinkSLL               // DLT_LINUX_SLL, Linux cooked v1
 	LinkSLL2              // DLT_LINUX_SLL2, Linux cooked v2
 	LinkNull              // DLT_NULL and DLT_LOOP: a protocol family of four octets, in either byte order
-	LinkPPP               // DLT_PPP, DLT_PPP_ETHER without its Ethernet header: a PPP protocol number, HDLC framing skipped
+	LinkPPP               // DLT_PPP, DLT_PPP_SERIAL, DLT_PPP_ETHER: a PPP protocol number behind HDLC framing, a PPPoE header or nothing, or Cisco HDLC
 )
 
 // Frame is one captured frame with what the capture knows besides its octets.

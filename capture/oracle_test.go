@@ -166,13 +166,13 @@ func TestOracle(t *testing.T) {
 	var asked, found, transports int
 	for _, file := range corpus(t) {
 		for _, f := range file.frames {
-			for i := range 300 {
+			for i := range 120 {
 				data := append([]byte{}, f.data...)
 				if i > 0 {
 					mutate(r, data)
 				}
 				n := len(data)
-				if i > 200 {
+				if i > 80 {
 					n = r.IntN(n + 1)
 				}
 				data = data[:n:n] // gopacket reads on into the capacity
