@@ -118,7 +118,7 @@ func (t *Table) create(p *flow.Packet, hash uint32) {
 	s := &t.slots[i]
 	*s = slot{Packet: *p, seen: t.now, mark: milliseconds(t.now)}
 	if t.router != nil {
-		egress := t.router.Lookup(&s.Key, &s.route)
+		egress := t.router.Lookup(&s.Key, s.FlowLabel, &s.route)
 		if s.Egress == 0 { // else the packet was seen leaving, which is better
 			s.Egress = egress
 		}

@@ -7,6 +7,7 @@ import "cacheflow/cache/flow"
 type Router interface {
 	// Lookup fills in r for a packet of key k and returns the ifIndex of the
 	// egress interface; 0 where the packet is for this host or goes nowhere
-	// (r.Status tells).
-	Lookup(k *flow.Key, r *flow.Route) (egress uint32)
+	// (r.Status tells). The IPv6 flow label takes part in the kernel's choice
+	// among several next hops.
+	Lookup(k *flow.Key, flowLabel uint32, r *flow.Route) (egress uint32)
 }

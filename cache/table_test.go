@@ -133,7 +133,7 @@ func TestSeedDecidesNothing(t *testing.T) {
 
 type fixedRouter struct{ asked int }
 
-func (f *fixedRouter) Lookup(_ *flow.Key, r *flow.Route) uint32 {
+func (f *fixedRouter) Lookup(_ *flow.Key, _ uint32, r *flow.Route) uint32 {
 	f.asked++
 	r.DstPrefixLen, r.Status = 24, flow.Forwarded
 	return 7

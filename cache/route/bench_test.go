@@ -84,7 +84,7 @@ func BenchmarkLookup1M(b *testing.B) {
 			var route flow.Route
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				r.Lookup(&keys[i&(flows-1)], &route)
+				r.Lookup(&keys[i&(flows-1)], 0, &route)
 			}
 		})
 	}
@@ -130,7 +130,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 		keys := keys(updates, 256)
 		var route flow.Route
 		i := 0
-		if n := testing.AllocsPerRun(1000, func() { r.Lookup(&keys[i&255], &route); i++ }); n != 0 {
+		if n := testing.AllocsPerRun(1000, func() { r.Lookup(&keys[i&255], 0, &route); i++ }); n != 0 {
 			t.Errorf("%d routes: %v allocations a lookup", size, n)
 		}
 		if r.asked.Load() != 0 {

@@ -157,16 +157,16 @@ func TestLookupFillsAll(t *testing.T) {
 	for _, dst := range []string{"10.0.1.1", "10.0.2.2", "192.0.2.1", "8.8.8.8", "224.0.0.5", "0.0.0.1"} {
 		var used, fresh flow.Route
 		k := key(l.c1, "10.0.1.2", "203.0.113.1")
-		if l.reader.Lookup(&k, &used); used.NextHopVersion != 4 || used.SrcPrefixLen != 24 {
+		if l.reader.Lookup(&k, 0, &used); used.NextHopVersion != 4 || used.SrcPrefixLen != 24 {
 			t.Fatalf("%+v", used)
 		}
 		k = key(l.c1, "9.9.9.9", dst)
-		if a, b := l.reader.Lookup(&k, &used), l.reader.Lookup(&k, &fresh); a != b || used != fresh {
+		if a, b := l.reader.Lookup(&k, 0, &used), l.reader.Lookup(&k, 0, &fresh); a != b || used != fresh {
 			t.Errorf("%s: %+v, %+v", dst, used, fresh)
 		}
 	}
 	var r flow.Route
-	if egress := l.reader.Lookup(&flow.Key{}, &r); egress != 0 || r != (flow.Route{}) {
+	if egress := l.reader.Lookup(&flow.Key{}, 0, &r); egress != 0 || r != (flow.Route{}) {
 		t.Errorf("no IP version: %+v", r)
 	}
 }

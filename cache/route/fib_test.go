@@ -81,7 +81,7 @@ func TestReadersMeetChanges(t *testing.T) {
 					return
 				default:
 				}
-				egress := reader.Lookup(&k, &r)
+				egress := reader.Lookup(&k, 0, &r)
 				if want := map[uint32]uint8{1: 8, 2: 8, 3: 24, 4: 30}[egress]; r.DstPrefixLen != want || r.Status != flow.Forwarded {
 					t.Errorf("egress %d: %+v", egress, r)
 					return

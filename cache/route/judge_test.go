@@ -147,7 +147,7 @@ func check(t testing.TB, ns *netns.NS, table *route.Table, reader *route.Reader,
 	for i := range keys {
 		k := &keys[i]
 		var r flow.Route
-		egress := reader.Lookup(k, &r)
+		egress := reader.Lookup(k, 0, &r)
 		v := verdict{Status: r.Status, Egress: table.InterfaceName(egress), NextHop: r.NextHopAddr(), Bits: int(r.DstPrefixLen)}
 		if got[i] = v; want[i].Bits < 0 {
 			v.Bits = -1

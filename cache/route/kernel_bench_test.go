@@ -49,7 +49,7 @@ func BenchmarkReadKernel1M(b *testing.B) {
 		<-done
 		k := key(0, "10.0.0.1", "16.0.7.9")
 		var r flow.Route
-		if reader.Lookup(&k, &r); r.DstPrefixLen != 24 {
+		if reader.Lookup(&k, 0, &r); r.DstPrefixLen != 24 {
 			b.Errorf("%+v", r)
 		}
 	}
@@ -66,7 +66,7 @@ func BenchmarkAsk(b *testing.B) {
 			var r flow.Route
 			b.ReportAllocs()
 			for b.Loop() {
-				reader.Lookup(&k, &r)
+				reader.Lookup(&k, 0, &r)
 			}
 			if r.Status != flow.Forwarded || r.NextHopVersion != k.Version {
 				b.Errorf("%+v", r)

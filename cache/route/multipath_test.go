@@ -89,7 +89,7 @@ func (l *lab) multipath(t *testing.T, dst netip.Addr, sources int, ports uint16,
 		k := keyOf(l.c1, src, dst)
 		k.SrcPort = ports + uint16(i*7)
 		var r flow.Route
-		want[netip.AddrPortFrom(src, k.SrcPort)] = l.reader.Lookup(&k, &r)
+		want[netip.AddrPortFrom(src, k.SrcPort)] = l.reader.Lookup(&k, 0, &r)
 		if r.DstPrefixLen != map[bool]uint8{false: 24, true: 64}[dst.Is6()] || r.NextHopVersion != k.Version {
 			t.Errorf("%v: %+v", src, r)
 		}

@@ -19,17 +19,12 @@ type Reader struct {
 	asked, failed atomic.Uint64
 }
 
-// Lookup fills in r for a packet of key k and returns the ifIndex of the egress
-// interface; 0 where the packet is for this host or goes nowhere. It does not
-// allocate. Where the kernel has to be asked it takes two system calls, or four
-// where the route's prefix is not known from the copy.
-func (r *Reader) Lookup(k *flow.Key, route *flow.Route) (egress uint32) {
-	return r.LookupLabel(k, 0, route)
-}
-
-// LookupLabel is Lookup for a packet with an IPv6 flow label, which takes part
-// in the kernel's choice among several next hops.
-func (r *Reader) LookupLabel(k *flow.Key, label uint32, route *flow.Route) (egress uint32) {
+// Lookup fills in route for a packet of key k and returns the ifIndex of the
+// egress interface; 0 where the packet is for this host or goes nowhere. The
+// IPv6 flow label takes part in the kernel's choice among several next hops. It
+// does not allocate. Where the kernel has to be asked it takes two system calls,
+// or four where the route's prefix is not known from the copy.
+func (r *Reader) Lookup(k *flow.Key, label uint32, route *flow.Route) (egress uint32) {
 	v := r.table.view.Load()
 	if k.Version == 4 && v.fib != nil {
 		if egress, ok := v.quick(k, route); ok {

@@ -40,10 +40,7 @@ func (*Table) InterfaceName(uint32) string { return "" }
 func (*Table) Interfaces() []Interface { return nil }
 
 // Lookup knows no route.
-func (*Reader) Lookup(*flow.Key, *flow.Route) uint32 { return 0 }
-
-// LookupLabel knows no route.
-func (*Reader) LookupLabel(*flow.Key, uint32, *flow.Route) uint32 { return 0 }
+func (*Reader) Lookup(*flow.Key, uint32, *flow.Route) uint32 { return 0 }
 
 // Close does nothing.
 func (*Reader) Close() error { return nil }

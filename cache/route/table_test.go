@@ -85,7 +85,7 @@ func TestRoutes(t *testing.T) {
 		}
 		k := key(l.c1, "10.0.1.2", "0.0.0.0") // always asked for
 		var r flow.Route
-		other.Lookup(&k, &r)
+		other.Lookup(&k, 0, &r)
 		if err := other.Close(); err != nil {
 			t.Error(err)
 		}
