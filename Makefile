@@ -10,7 +10,7 @@ SUDO        := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 # The binary is static and runs on any Linux of its architecture; the version above is all that it says of its checkout.
 export CGO_ENABLED = 0
-export GOFLAGS     = -buildvcs=false
+export GOFLAGS    += -buildvcs=false
 # Debian keeps collectors and network tools where a user's PATH does not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
