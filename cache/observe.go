@@ -119,8 +119,10 @@ func (t *Table) create(p *flow.Packet, hash uint32) {
 	*s = slot{Packet: *p, seen: t.now, mark: milliseconds(t.now)}
 	if t.router != nil {
 		egress := t.router.Lookup(&s.Key, s.FlowLabel, &s.route)
-		if s.Egress == 0 { // else the packet was seen leaving, which is better
+		if s.Egress == 0 {
 			s.Egress = egress
+		} else { // the packet was seen leaving: the table cannot know better
+			s.route.Status = flow.Forwarded
 		}
 	}
 	t.index.insert(hash, i)

@@ -14,5 +14,6 @@ func (t Time) Add(d time.Duration) Time { return t + Time(d) }
 // Sub returns the duration from u to t.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
 
-// Milliseconds returns sysUpTime at t, before its reduction modulo 2^32.
-func (t Time) Milliseconds() uint64 { return uint64(t) / uint64(time.Millisecond) }
+// Milliseconds returns sysUpTime at t, before its reduction modulo 2^32; 0
+// before the boot instant.
+func (t Time) Milliseconds() uint64 { return uint64(max(t, 0)) / uint64(time.Millisecond) }

@@ -121,15 +121,15 @@ func (p *printer) flushNowAndThen(ctx context.Context) {
 }
 
 func printStats(c *cobra.Command, s *collector.Stats) {
-	var refused []string
+	var found []string
 	for r, n := range s.Found {
 		if n > 0 {
-			refused = append(refused, fmt.Sprintf("%s %d", collector.Reason(r), n))
+			found = append(found, fmt.Sprintf("%s %d", collector.Reason(r), n))
 		}
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "%d datagrams, %d records, %d options, %d templates; lost %d datagrams, %d records; late %d\n",
 		s.Datagrams, s.Records, s.Options, s.Templates, s.LostDatagrams, s.LostRecords, s.Late)
-	if len(refused) > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "refused: %s\n", strings.Join(refused, ", "))
+	if len(found) > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "found: %s\n", strings.Join(found, ", "))
 	}
 }

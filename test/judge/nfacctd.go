@@ -54,7 +54,7 @@ aggregate: src_host, dst_host, src_port, dst_port, proto, tos, tcpflags, in_ifac
 aggregate_primitives: %s
 print_output: json
 print_output_file_append: true
-print_cache_entries: 1000003
+print_cache_entries: 300007
 print_output_file: %s
 print_refresh_time: 3600
 print_num_protos: true

@@ -28,15 +28,19 @@ func shortName(name string, width int) string {
 	return name[:min(len(name), width)]
 }
 
-// source returns the column of the interface that the flow came in by, which is
-// Null where there is none or it is not known.
+// source returns the column of the interface that the flow came in by; a dash
+// where that is not known, as of a leaving frame that a packet socket shows.
 func source(f *control.Flow, width int) string {
+	if f.IngressInterface == 0 {
+		return "-"
+	}
 	return interfaceName(f.IngressInterface, f.IngressInterfaceName, width)
 }
 
 // destination returns the column of the interface that the flow leaves by:
-// Local where this host is the destination, Null where there is no route. A
-// flow that was metered at egress is marked with an asterisk.
+// Local where this host is the destination, Null where there is no route, unless
+// it was seen to leave. A flow that was metered at egress is marked with an
+// asterisk.
 func destination(f *control.Flow, width int) string {
 	mark := ""
 	if f.FlowDirection == flow.Egress {
@@ -44,19 +48,16 @@ func destination(f *control.Flow, width int) string {
 		width--
 	}
 	switch {
+	case f.EgressInterface != 0:
+		return interfaceName(f.EgressInterface, f.EgressInterfaceName, width) + mark
 	case f.ForwardingStatus.IsLocal():
 		return "Local" + mark
-	case f.ForwardingStatus.IsDropped():
-		return "Null" + mark
 	}
-	return interfaceName(f.EgressInterface, f.EgressInterfaceName, width) + mark
+	return "Null" + mark
 }
 
 func interfaceName(index uint32, name string, width int) string {
-	switch {
-	case index == 0:
-		return "Null"
-	case name == "":
+	if name == "" {
 		return shortName(fmt.Sprintf("if%d", index), width) // gone, or never told
 	}
 	return shortName(name, width)
