@@ -117,7 +117,7 @@ func layering(t *testing.T, tree fs.FS) (faults []string) {
 			}
 			return nil
 		}
-		if path.Ext(name) != ".go" || name == "test/deps.go" { // deps.go keeps libraries in go.mod until they are used
+		if path.Ext(name) != ".go" {
 			return nil
 		}
 		text, err := fs.ReadFile(tree, name)
