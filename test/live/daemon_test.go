@@ -63,6 +63,15 @@ func (d *daemon) metered(packets uint64) *ledger {
 	return d.await(fmt.Sprintf("%d packets metered", packets), 30*time.Second, func(l *ledger) bool { return l.total().Packets >= packets })
 }
 
+// arrived waits until so many frames have been metered or lost.
+func (d *daemon) arrived(frames uint64) *ledger {
+	d.t.Helper()
+	return d.await(fmt.Sprintf("%d frames", frames), 30*time.Second, func(l *ledger) bool {
+		i := l.total()
+		return i.Observed >= frames && i.InRing == 0 && i.Metered+i.Lost >= frames
+	})
+}
+
 // warnings returns the lines on stderr that tell of trouble.
 func (d *daemon) warnings() (lines []string) {
 	for line := range strings.Lines(d.Out.String()) {
