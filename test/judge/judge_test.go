@@ -28,7 +28,7 @@ func ask(t *testing.T, r *judge.Recorder) map[string]verdict {
 	t.Helper()
 	r.Settle(200 * time.Millisecond)
 	nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 1 << 20})
-	nfacctd := judge.StartNfacctd(t, judge.NfacctdConfig{})
+	nfacctd := judge.StartNfacctd(t, judge.NfacctdConfig{Entries: 10_000})
 	r.Forward(nfcapd.Address, 2000)
 	r.Forward(nfacctd.Address, 2000)
 	tshark := judge.NewTshark(t, r)
