@@ -31,11 +31,15 @@ func ask(t *testing.T, r *judge.Recorder) map[string]verdict {
 	nfacctd := judge.StartNfacctd(t, judge.NfacctdConfig{Entries: 10_000})
 	r.Forward(nfcapd.Address, 2000)
 	r.Forward(nfacctd.Address, 2000)
+	stopped := make(chan struct{})
+	go func() { // nfacctd takes its time
+		defer close(stopped)
+		nfacctd.Stop()
+	}()
+	nfcapd.Stop()
 	tshark := judge.NewTshark(t, r)
 	verdicts := map[string]verdict{"tshark": {tshark.Flows(0), tshark.Errors()}}
-	time.Sleep(300 * time.Millisecond) // for the last datagrams to be read
-	nfcapd.Stop()
-	nfacctd.Stop()
+	<-stopped
 	verdicts["nfcapd"] = verdict{nfcapd.Flows(), nfcapd.Errors()}
 	verdicts["nfacctd"] = verdict{nfacctd.Flows(), nfacctd.Errors()}
 	if s := nfcapd.Statistics(); s.Sum != judge.Add(verdicts["nfcapd"].flows) {
