@@ -42,7 +42,8 @@ type Flow struct {
 
 	SourceMACAddress         string  `json:"sourceMacAddress,omitempty"`         // 56
 	DestinationMACAddress    string  `json:"destinationMacAddress,omitempty"`    // 80
-	VLANID                   uint16  `json:"vlanId,omitempty"`                   // 58
+	VLANID                   uint16  `json:"vlanId,omitempty"`                   // 58, at ingress
+	PostVLANID               uint16  `json:"postVlanId,omitempty"`               // 59, at egress
 	Dot1qPriority            uint8   `json:"dot1qPriority,omitempty"`            // 244
 	Dot1qCustomerVLANID      uint16  `json:"dot1qCustomerVlanId,omitempty"`      // 245
 	Dot1qCustomerPriority    uint8   `json:"dot1qCustomerPriority,omitempty"`    // 246
@@ -133,7 +134,11 @@ func (f *Flow) setAddresses(r *flow.Record) {
 
 func (f *Flow) setLink(p *flow.Packet) {
 	f.SourceMACAddress, f.DestinationMACAddress = hardware(&p.SrcMAC), hardware(&p.DstMAC)
-	f.VLANID, f.Dot1qPriority = tag(p.VLAN)
+	outer := &f.VLANID
+	if p.Direction == flow.Egress {
+		outer = &f.PostVLANID
+	}
+	*outer, f.Dot1qPriority = tag(p.VLAN)
 	f.Dot1qCustomerVLANID, f.Dot1qCustomerPriority = tag(p.CustomerVLAN)
 	f.MPLSTopLabelStackSection, f.MPLSLabelStackSection2, f.MPLSLabelStackSection3 = label(&p.MPLS[0]), label(&p.MPLS[1]), label(&p.MPLS[2])
 	f.MPLSLabelStackDepth = p.MPLSDepth
