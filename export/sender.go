@@ -14,6 +14,7 @@ type sender struct {
 	sock    socket
 	session *Session
 	pacer   pacer
+	timer   *time.Timer     // of the one wait that there is at a time
 	ctx     context.Context // of run, for the waits inside the session's sink
 	batch   []flow.Record
 	now     flow.Time // replay: the largest Expired so far
@@ -39,7 +40,7 @@ const (
 )
 
 func newSender(e *Exporter, sock socket) *sender {
-	s := &sender{e: e, sock: sock, pacer: newPacer(e.cfg.Rate), batch: make([]flow.Record, batchRecords)}
+	s := &sender{e: e, sock: sock, pacer: newPacer(e.cfg.Rate), timer: time.NewTimer(time.Hour), batch: make([]flow.Record, batchRecords)}
 	s.session = newSession(e.cfg, s.send)
 	return s
 }
@@ -53,8 +54,7 @@ func (s *sender) run(ctx context.Context) {
 	if s.live() {
 		s.session.SendTemplates(s.e.cfg.Now())
 	}
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	defer s.timer.Stop()
 	for ctx.Err() == nil {
 		n, last := s.take()
 		s.encode(s.batch[:n])
@@ -64,11 +64,11 @@ func (s *sender) run(ctx context.Context) {
 			s.flush()
 			return
 		default:
-			timer.Reset(s.pause())
+			s.timer.Reset(s.pause())
 			select {
 			case <-s.e.wake:
 			case <-s.e.draining.Done():
-			case <-timer.C:
+			case <-s.timer.C:
 			case <-ctx.Done():
 			}
 		}
@@ -276,10 +276,9 @@ func (s *sender) refusal() {
 
 // sleep waits for d, or until ctx ends.
 func (s *sender) sleep(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
+	s.timer.Reset(d)
 	select {
-	case <-t.C:
+	case <-s.timer.C:
 	case <-s.ctx.Done():
 	}
 }
