@@ -84,6 +84,7 @@ func TestFullSocketBuffer(t *testing.T) {
 	away := netns.New(t)
 	netns.Veth(t, netns.End{NS: l.meter, Name: "mgmt", Addrs: []string{"10.8.0.1/24"}}, netns.End{NS: away, Name: "mgmt", Addrs: []string{"10.8.0.2/24"}})
 	l.meter.MustRun("tc", "qdisc", "add", "dev", "mgmt", "root", "tbf", "rate", "80kbit", "burst", "1600", "limit", "10000000")
+	away.Run(func() { judge.StartRecorder(t, netip.MustParseAddrPort("10.8.0.2:2055")) }) // else it would be refused
 	d := start(t, l.meter, "-i", "in", "--entries", "16", "--workers", "1", "-e", "10.8.0.2:2055")
 	const packets = 20_000
 	address := uint32(0)
