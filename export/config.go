@@ -51,7 +51,8 @@ type Config struct {
 	// Sampling is announced from the first datagram on.
 	Sampling Sampling
 
-	// Rate is the most datagrams sent in a second; 0 is DefaultRate, negative
+	// Rate is the most datagrams sent in a second; 0 is DefaultRate, and
+	// GentleRate once somebody waits for room or for the end; negative
 	// is no bound.
 	Rate int
 	// QueueRecords is the size of the queue in records; 0 is DefaultQueue.
@@ -80,7 +81,14 @@ const (
 	// MaxMTU is what IPv4 and UDP headers leave of 65535 octets.
 	MaxMTU = 65535 - 28
 
-	DefaultRate             = 20_000
+	// DefaultRate is what metering may need: a record for each packet of a
+	// cache that is far too small.
+	DefaultRate = 20_000
+	// GentleRate is one that a collector with the usual socket buffer (208 KiB,
+	// some 90 datagrams of 1400 octets) takes without loss, even if it does not
+	// get its CPU for some milliseconds. It holds where nothing is lost by
+	// waiting: when a replay or the end empties the cache.
+	GentleRate              = 4_000
 	DefaultQueue            = 1 << 16
 	defaultTemplatePackets  = 1000
 	defaultTemplateInterval = time.Minute
@@ -95,7 +103,6 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.MTU, DefaultMTU)
 	def(&c.TemplatePackets, defaultTemplatePackets)
 	def(&c.TemplateInterval, defaultTemplateInterval)
-	def(&c.Rate, DefaultRate)
 	def(&c.QueueRecords, DefaultQueue)
 	def(&c.Name, c.Address)
 	def(&c.SourceID, c.derivedID())

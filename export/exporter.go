@@ -30,6 +30,7 @@ type Exporter struct {
 	state  state
 	local  netip.AddrPort
 	cancel context.CancelFunc // ends Run; nil until it is called
+	waited bool               // PutWait or Shutdown was called
 }
 
 type state uint8
@@ -89,6 +90,7 @@ func (e *Exporter) Put(rs []flow.Record) (accepted int) {
 func (e *Exporter) PutWait(ctx context.Context, rs []flow.Record) error {
 	for {
 		e.mu.Lock()
+		e.waited = true
 		rs = rs[e.accept(rs):]
 		if len(rs) == 0 {
 			if e.queue.room() > 0 {
@@ -143,6 +145,14 @@ func (e *Exporter) refuse(rs []flow.Record) {
 	c := sum(rs)
 	e.stats.Made.add(c)
 	e.stats.Dropped[why].add(c)
+}
+
+// isWaitedFor reports whether somebody waits for room or for the end: then
+// nothing is lost by sending gently.
+func (e *Exporter) isWaitedFor() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.waited
 }
 
 // notify puts a token into c, unless one waits there already.
@@ -215,6 +225,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 // at once.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	e.mu.Lock()
+	e.waited = true
 	e.state = max(e.state, closing)
 	empty := e.queue.len == 0
 	run := e.cancel != nil

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"time"
@@ -14,6 +15,7 @@ type sender struct {
 	sock    socket
 	session *Session
 	pacer   pacer
+	gentle  bool            // pacer is that of GentleRate
 	timer   *time.Timer     // of the one wait that there is at a time
 	ctx     context.Context // of run, for the waits inside the session's sink
 	batch   []flow.Record
@@ -40,7 +42,7 @@ const (
 )
 
 func newSender(e *Exporter, sock socket) *sender {
-	s := &sender{e: e, sock: sock, pacer: newPacer(e.cfg.Rate), timer: time.NewTimer(time.Hour), batch: make([]flow.Record, batchRecords)}
+	s := &sender{e: e, sock: sock, pacer: newPacer(cmp.Or(e.cfg.Rate, DefaultRate)), timer: time.NewTimer(time.Hour), batch: make([]flow.Record, batchRecords)}
 	s.session = newSession(e.cfg, s.send)
 	return s
 }
@@ -181,6 +183,9 @@ func (s *sender) count(m *Message, why Reason) {
 // pace waits until the next datagram may leave. It comes after a datagram and
 // not before one, so that no header is older than its departure.
 func (s *sender) pace() {
+	if !s.gentle && s.e.cfg.Rate == 0 && s.e.isWaitedFor() {
+		s.gentle, s.pacer = true, newPacer(GentleRate)
+	}
 	if d := s.pacer.sent(time.Now()); d > 0 {
 		s.e.mu.Lock()
 		s.e.stats.Paced++

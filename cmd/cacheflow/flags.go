@@ -110,11 +110,15 @@ func exportConfigs(exporters []config.Exporter) ([]export.Config, error) {
 		if err != nil {
 			return nil, err
 		}
+		rate := x.Rate
+		if rate == config.Automatic {
+			rate = 0
+		}
 		out = append(out, export.Config{
 			Name: x.Name, Protocol: p, Address: x.Destination, Source: x.Source,
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
 			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,
-			WideTCPFlags: x.WideTCPFlags, Rate: x.Rate, QueueRecords: x.Queue,
+			WideTCPFlags: x.WideTCPFlags, Rate: rate, QueueRecords: x.Queue,
 		})
 	}
 	return out, nil

@@ -80,8 +80,11 @@ const (
 	IPFIX    Protocol = "ipfix"
 )
 
-// Unlimited is an Exporter.Rate without bound.
-const Unlimited = -1
+// Rates besides a number of datagrams a second.
+const (
+	Unlimited = -1 // no bound
+	Automatic = -2 // 20000, and 4000 where nothing is lost by waiting
+)
 
 // Exporter is a flow exporter: one collector and how it is served.
 type Exporter struct {
@@ -94,7 +97,7 @@ type Exporter struct {
 	SourceID             uint32
 	EngineType, EngineID uint8 // NetFlow v5's; both 0 derives them
 	MTU                  int   // largest datagram payload in octets
-	Rate                 int   // datagrams a second, or Unlimited
+	Rate                 int   // datagrams a second, Unlimited or Automatic
 	Queue                int   // records
 	TemplatePackets      int   // datagrams after which templates are sent again
 	TemplateTimeout      time.Duration
@@ -157,7 +160,7 @@ func Default() *Config {
 // its default.
 func DefaultExporter(destination string) Exporter {
 	return Exporter{
-		Name: destination, Destination: destination, Protocol: NetFlow9, MTU: 1400, Rate: 20_000,
+		Name: destination, Destination: destination, Protocol: NetFlow9, MTU: 1400, Rate: Automatic,
 		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute,
 	}
 }

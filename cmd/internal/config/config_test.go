@@ -263,7 +263,7 @@ func TestValidate(t *testing.T) {
 			c.Exporters[0].Protocol, c.Exporters[0].SourceID = NetFlow5, 1
 		},
 		`flow-exporter "a:1": engine-id: netflow9 has none`:           func(c *Config) { c.Exporters[0].EngineType = 1 },
-		`flow-exporter "a:1": export-rate: -2: must be 1 to 10000000`: func(c *Config) { c.Exporters[0].Rate = -2 },
+		`flow-exporter "a:1": export-rate: -3: must be 1 to 10000000`: func(c *Config) { c.Exporters[0].Rate = -3 },
 	} {
 		c := Default()
 		c.Exporters = []Exporter{DefaultExporter("a:1")}

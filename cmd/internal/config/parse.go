@@ -112,9 +112,12 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	})
 	r.identity(of, in, e)
 	r.integer(of+"mtu", in.MTU, &e.MTU)
-	if in.Rate == "unlimited" {
+	switch in.Rate {
+	case "automatic":
+		e.Rate = Automatic
+	case "unlimited":
 		e.Rate = Unlimited
-	} else {
+	default:
 		r.integer(of+"export-rate", in.Rate, &e.Rate)
 	}
 	r.integer(of+"queue", in.Queue, &e.Queue)

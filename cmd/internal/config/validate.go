@@ -144,7 +144,7 @@ func (e *Exporter) checks(of string) []check {
 		{of + "template.packets", within(e.TemplatePackets, 1, maxRefresh)},
 		{of + "template.timeout", within(e.TemplateTimeout, time.Second, maxRefreshTime)},
 	}
-	if e.Rate != Unlimited {
+	if e.Rate != Unlimited && e.Rate != Automatic {
 		checks = append(checks, check{of + "export-rate", within(e.Rate, 1, maxRate)})
 	}
 	if e.Protocol == NetFlow5 && e.SourceID != 0 {

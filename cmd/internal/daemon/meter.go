@@ -108,13 +108,18 @@ func (m *Meter) ClearCache(ctx context.Context) (*control.Cleared, error) {
 			}
 			left -= n
 			cleared.Flows += uint64(n)
+			time.Sleep(clearPause)
 		}
 	}
 	return &cleared, nil
 }
 
-// clearBatch is how many flows are ended between two batches of packets.
-const clearBatch = 4096
+// clearBatch is how many flows are ended between two batches of packets, and
+// clearPause how long until the next: some export.GentleRate datagrams a second.
+const (
+	clearBatch = 1024
+	clearPause = 20 * time.Millisecond
+)
 
 // waitForRoom waits until every exporter that has reached its collector has
 // room for a batch, for a second at most: an exporter that is stuck counts what
