@@ -72,6 +72,13 @@ func (d *daemon) arrived(frames uint64) *ledger {
 	})
 }
 
+// closes waits for an instant at which nothing moves between two parts of the
+// ledger: there every identity holds.
+func (d *daemon) closes() *ledger {
+	d.t.Helper()
+	return d.await("the ledger closes", 10*time.Second, (*ledger).isClosed)
+}
+
 // warnings returns the lines on stderr that tell of trouble.
 func (d *daemon) warnings() (lines []string) {
 	for line := range strings.Lines(d.Out.String()) {

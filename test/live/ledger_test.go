@@ -75,6 +75,16 @@ func (l *ledger) closes(t testing.TB) {
 	}
 }
 
+// isClosed is closes without a word.
+func (l *ledger) isClosed() bool {
+	for _, i := range l.Balance {
+		if i.Difference != 0 {
+			return false
+		}
+	}
+	return len(l.Balance) >= 8
+}
+
 // exact sees that the ledger closes and that nothing was lost on the way.
 func (l *ledger) exact(t testing.TB) {
 	t.Helper()

@@ -71,7 +71,8 @@ func fullSpeed(t *testing.T, protocol string) (lost []string) {
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{Buffer: 4 << 20})
 	d := start(t, l.meter, "-i", "in", "-e", collector.Address.String(), "--protocol", protocol)
 	want, took := generate(t, l, spec, packets, 0)
-	d.arrived(packets).closes(t)
+	d.arrived(packets)
+	d.closes()
 	final := d.stop()
 	collector.Stop()
 	final.closes(t)
@@ -199,7 +200,7 @@ func TestMillionAtTheEnd(t *testing.T) { withstands(t, million) }
 func million(t *testing.T) (lost []string) {
 	const flows = 1_000_000
 	l := newLab(t)
-	collector := nfcapd(t, l.meter, judge.NfcapdConfig{Buffer: 4 << 20})
+	collector := nfcapd(t, l.meter, judge.NfcapdConfig{})
 	d := start(t, l.meter, "-i", "in", "--entries", "1100000", "--inactive", "10m", "-e", collector.Address.String())
 	want, _ := generate(t, l, traffic.Spec{Flows: flows, InTurn: true, IPv6: 20, Seed: 8}, flows, 0)
 	d.arrived(flows)

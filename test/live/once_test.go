@@ -207,7 +207,7 @@ func TestOwnExports(t *testing.T) {
 		datagrams := 0
 		live := d.await("everything exported, and ignored", 10*time.Second, func(l *ledger) bool {
 			datagrams = len(recorder.Datagrams())
-			return l.Cache.Content.Count == 0 && l.Exporters[0].Sent == l.Records && term(l.Ignored, "own export").Count == uint64(datagrams)
+			return l.isClosed() && l.Cache.Content.Count == 0 && l.Exporters[0].Sent == l.Records && term(l.Ignored, "own export").Count == uint64(datagrams)
 		})
 		if datagrams < 3 {
 			t.Errorf("%s: %d datagrams arrived", address, datagrams)

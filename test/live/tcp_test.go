@@ -190,8 +190,7 @@ func (e *end) quiet() (packets, octets uint64, i ledgerInterface) {
 	for range 100 {
 		packets, octets = e.counters()
 		l := e.daemon.ledger()
-		if p, _ := e.counters(); p == packets && l.total().InRing == 0 {
-			l.closes(e.t)
+		if p, _ := e.counters(); p == packets && l.total().InRing == 0 && l.isClosed() {
 			return packets, octets, l.total()
 		}
 	}

@@ -45,7 +45,8 @@ func TestUnresolvableCollector(t *testing.T) {
 	l := newLab(t)
 	d := start(t, l.meter, "-i", "in", "--active", "1s", "-e", "nosuch.invalid:2055")
 	datagrams(t, l.sender, 1000, 500)
-	d.metered(500).closes(t)
+	d.metered(500)
+	d.closes()
 	final := d.stop()
 	final.closes(t)
 	trouble(t, d, `level=WARN msg="collector not reachable yet.*nosuch\.invalid`)
@@ -63,7 +64,8 @@ func TestCollectorDown(t *testing.T) {
 	d := start(t, l.meter, "-i", "in", "--active", "1s", "--inactive", "1s", "-e", address.String())
 	exported := func(l *ledger) bool { return l.Cache.Content.Count == 0 && l.Exporters[0].Sent == l.Records }
 	datagrams(t, l.sender, 1000, 500)
-	d.metered(500).closes(t)
+	d.metered(500)
+	d.closes()
 	d.await("the first flow is sent", 10*time.Second, exported)
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{Address: address})
 	datagrams(t, l.sender, 2000, 500)
@@ -95,7 +97,8 @@ func TestFullSocketBuffer(t *testing.T) {
 		return append(b, p.frame()...)
 	}
 	send(t, l.sender, many, packets, 0)
-	d.metered(packets).closes(t)
+	d.metered(packets)
+	d.closes()
 	d.await("a datagram is dropped", 20*time.Second, func(l *ledger) bool { return term(l.Exporters[0].Dropped, "socket buffer full").Count > 0 })
 	datagrams(t, l.sender, 1000, 500) // it still meters
 	d.metered(packets + 500)
