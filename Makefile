@@ -40,8 +40,9 @@ demo: build ## watch the exporter at work on a gateway between network namespace
 	@$(if $(SUDO),echo 'network namespaces need root: running bin/demo with sudo',:)
 	@$(SUDO) bin/demo bin/cacheflow
 
+# Packages one after another: their traffic would disturb each other's. Not from the cache, which does not see that the binary has changed.
 test: tools $(if $(CI),fuzz-short) race ## install what the tests need (Debian, as root) and run all tests
-	@$(GO) test ./...
+	@$(GO) test -count=1 -p 1 ./...
 
 tools:
 	@sh test/tools.sh

@@ -24,7 +24,8 @@ type sender struct {
 	renewed  time.Time // when the socket's write deadline was last moved
 	rebound  time.Time // when a new source address was last looked for
 	asked    time.Time // when templates were last requested after a refusal
-	trouble  Reason    // what the last datagram met
+	trouble  Reason    // what datagrams meet
+	troubled time.Time // when one last met it
 	attempts int       // sends repeated for the present datagram
 }
 
@@ -35,6 +36,8 @@ const (
 	sendTimeout = time.Second
 	// bufferPauses bounds the waits for a full device queue: 1, 2, 4 … 64 ms.
 	bufferPauses = 7
+	// calm is how long no datagram must have failed for trouble to be over.
+	calm = 10 * time.Second
 	// askInterval is how often a collector that refuses is offered templates.
 	askInterval = time.Second
 	// rebindInterval is how often a new source address is looked for.
@@ -200,21 +203,18 @@ func (s *sender) pace() {
 // transmit sends one datagram.
 func (s *sender) transmit(b []byte) Reason {
 	s.attempts = 0
-	for refused, pauses := false, 0; s.ctx.Err() == nil; s.attempts++ {
+	for repeated, pauses := false, 0; s.ctx.Err() == nil; s.attempts++ {
 		s.renewDeadline()
 		_, err := s.sock.Write(b)
 		if err == nil {
 			return None
 		}
 		switch why := classify(err); {
-		case why == Refused:
-			s.refusal()
-			if refused {
-				return Refused
-			}
-			// The error is the ICMP answer to an earlier datagram (udp(7)); this
-			// one has not been sent.
-			refused = true
+		case (why == Refused || why == Unreachable) && !repeated:
+			// The error may be the ICMP answer to an earlier datagram (udp(7));
+			// this one has not been sent.
+			repeated = true
+			s.refusal(why)
 		case why == BufferFull && !isTimeout(err) && pauses < bufferPauses:
 			s.sleep(time.Millisecond << pauses)
 			pauses++
@@ -266,10 +266,11 @@ func (s *sender) renewDeadline() {
 	}
 }
 
-// refusal notes that nobody listened at the collector. Whoever will listen
-// there next knows no templates. (Not so in a replay, whose datagrams depend on
-// its records alone.)
-func (s *sender) refusal() {
+// refusal notes that an earlier datagram did not arrive. Whoever will listen at
+// the collector next knows no templates. (Not so in a replay, whose datagrams
+// depend on its records alone.)
+func (s *sender) refusal(why Reason) {
+	s.report(why)
 	s.e.mu.Lock()
 	s.e.stats.Refusals++
 	s.e.mu.Unlock()
@@ -288,17 +289,20 @@ func (s *sender) sleep(d time.Duration) {
 	}
 }
 
-// report tells once that datagrams begin to fail, and once that they no longer
-// do.
+// report tells once that datagrams begin to fail, and once that none has failed
+// for a while.
 func (s *sender) report(why Reason) {
-	if why == s.trouble || why == Unsent {
+	if why == s.trouble && why == None || why == Unsent {
 		return
 	}
-	log := s.e.cfg.Logger
+	log, now := s.e.cfg.Logger, time.Now()
 	if why == None {
+		if now.Sub(s.troubled) < calm {
+			return
+		}
 		log.Info("datagrams leave again", "exporter", s.e.cfg.Name)
-	} else {
-		log.Warn("datagram dropped", "exporter", s.e.cfg.Name, "reason", why)
+	} else if s.troubled = now; why != s.trouble {
+		log.Warn("datagrams are lost", "exporter", s.e.cfg.Name, "reason", why)
 	}
 	s.trouble = why
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -36,7 +37,24 @@ func dialUDP(ctx context.Context, address string, source netip.AddrPort) (socket
 	if err != nil {
 		return nil, err // not the nil *UDPConn in an interface
 	}
+	tellLosses(conn)
 	return conn, nil
+}
+
+// tellLosses has the kernel report what it hides by default: datagrams that this
+// host's own queues dropped (ENOBUFS), and unreachable hosts. IP_RECVERR and
+// IPV6_RECVERR do so, ip(7), ipv6(7), besides filling an error queue that nobody
+// reads and that the receive buffer bounds.
+func tellLosses(conn *net.UDPConn) {
+	const ipRecvErr, ipv6RecvErr = 11, 25 // linux/in.h, linux/in6.h
+	raw, err := conn.SyscallConn()
+	if err != nil || runtime.GOOS != "linux" {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { // the option of the other IP version has no effect
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipRecvErr, 1)
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IPV6, ipv6RecvErr, 1)
+	})
 }
 
 // resolve returns the first address of host:port that source can reach by its

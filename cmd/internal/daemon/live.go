@@ -163,7 +163,7 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	}
 	shutdown := s.set.start()
 
-	shards, _ := errgroup.WithContext(background)
+	shards, metering := errgroup.WithContext(background)
 	for _, sh := range s.shards {
 		shards.Go(func() error { return sh.run(context.Background()) }) // its source ends it
 	}
@@ -173,6 +173,7 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	select {
 	case <-ctx.Done():
 	case <-background.Done(): // a task failed
+	case <-metering.Done(): // a shard failed
 	}
 	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
