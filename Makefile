@@ -59,7 +59,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sort | \
 	sed -E 's|^(.*)/[^/]*:func (.*)|\1 \2|' | while read -r dir target; do \
 		echo "fuzz $$dir $$target"; \
-		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$dir" || exit 1; \
 	done
 
 fuzz-short:
