@@ -9,8 +9,8 @@ import (
 	"cacheflow/test/judge"
 )
 
-// Four collectors decode over 100 000 records with template refreshes. None
-// complains, and every value that one decodes is that of the JSON of the same
+// Three collectors decode over 100 000 records with template refreshes (nfacctd
+// is asked about fewer, in test/judge and export). None complains, and every value that one decodes is that of the JSON of the same
 // replay: to the millisecond in v5 and IPFIX; in v9, whose header counts whole
 // seconds, within one second and with exact durations.
 func TestJudgesAgree(t *testing.T) {
@@ -55,18 +55,6 @@ func TestJudgesAgree(t *testing.T) {
 				t.Errorf("nfcapd: %s", e)
 			}
 			compare("nfdump", nfcapd.Flows())
-
-			nfacctd := judge.StartNfacctd(t, judge.NfacctdConfig{})
-			r.Forward(nfacctd.Address, 5000)
-			time.Sleep(time.Second) // its plugin reads from a pipe
-			nfacctd.Stop()
-			for _, e := range nfacctd.Errors() {
-				t.Errorf("nfacctd: %s", e)
-			}
-			got, sent := judge.Add(nfacctd.Flows()), judge.Add(want)
-			if got.Packets != sent.Packets || got.Octets != sent.Octets {
-				t.Errorf("nfacctd has %d packets and %d octets, sent were %d and %d", got.Packets, got.Octets, sent.Packets, sent.Octets)
-			}
 		})
 	}
 }

@@ -101,21 +101,25 @@ func TestEveryPacketIsInTheRecords(t *testing.T) {
 }
 
 // nfcapd with its default socket buffer gets all of it, at the default export
-// rate; NetFlow v5 all of IPv4.
+// rate; NetFlow v5 all of IPv4. A host that keeps nfcapd from its CPU for tens
+// of milliseconds overruns that buffer all the same; nfcapd then sees the gap in
+// the sequence numbers, and only then is the replay repeated.
 func TestNfcapdGetsEveryPacket(t *testing.T) {
 	file, truth := capture(t, lifelike(1_000_000, 100_000))
 	for protocol, want := range map[string]traffic.Sum{"netflow5": truth.IPv4, "netflow9": truth.Total(), "ipfix": truth.Total()} {
 		t.Run(protocol, func(t *testing.T) {
-			nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{})
-			cacheflow(t, nil, "--entries", "4096", "--active", "60s", "-e", nfcapd.Address.String(), "--protocol", protocol, file)
-			nfcapd.Stop()
-			got := nfcapd.Statistics()
-			t.Logf("%d records, %d packets, %d octets", got.Records, got.Packets, got.Octets)
-			if got.Packets != want.Packets || got.Octets != want.Octets {
-				t.Errorf("nfcapd has %d packets and %d octets, sent were %d and %d", got.Packets, got.Octets, want.Packets, want.Octets)
-			}
-			if got.SequenceFailures != 0 && protocol != "ipfix" {
-				t.Errorf("%d sequence failures", got.SequenceFailures)
+			for attempt := 1; ; attempt++ {
+				nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{})
+				cacheflow(t, nil, "--entries", "4096", "--active", "60s", "-e", nfcapd.Address.String(), "--protocol", protocol, file)
+				nfcapd.Stop()
+				got := nfcapd.Statistics()
+				t.Logf("%d records, %d packets, %d octets, %d sequence failures", got.Records, got.Packets, got.Octets, got.SequenceFailures)
+				if got.Packets == want.Packets && got.Octets == want.Octets && got.SequenceFailures == 0 {
+					return
+				}
+				if got.SequenceFailures == 0 || attempt == 3 {
+					t.Fatalf("nfcapd has %d packets and %d octets, sent were %d and %d", got.Packets, got.Octets, want.Packets, want.Octets)
+				}
 			}
 		})
 	}
