@@ -25,7 +25,12 @@ func frames(n, flows int) []flow.Packet {
 		p.TCPFlags = flow.ACK
 		ps[i] = p
 	}
-	r.Shuffle(n, func(i, j int) { ps[i].Key, ps[j].Key = ps[j].Key, ps[i].Key })
+	return shuffled(ps, 3)
+}
+
+// shuffled gives the packets' times to their keys in another order.
+func shuffled(ps []flow.Packet, seed uint64) []flow.Packet {
+	rand.New(rand.NewPCG(seed, 4)).Shuffle(len(ps), func(i, j int) { ps[i].Key, ps[j].Key = ps[j].Key, ps[i].Key })
 	return ps
 }
 
@@ -44,14 +49,15 @@ func BenchmarkObserveHot(b *testing.B) {
 	}
 }
 
-// BenchmarkObserve updates flows that are all in the cache, in an order that no
-// processor cache foresees.
+// BenchmarkObserve updates flows that are all in the cache, in another order than
+// they were made in, so that no processor cache foresees where they lie.
 func BenchmarkObserve(b *testing.B) {
 	for _, flows := range []int{1000, 50_000, 1_000_000} {
 		b.Run(fmt.Sprint(flows), func(b *testing.B) {
 			table := benchTable(b, max(flows*5/4, 65536))
 			ps := frames(flows, flows)
 			table.Observe(ps)
+			shuffled(ps, 5)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i, at := 0, 0; i < b.N; i += 256 {
@@ -68,6 +74,7 @@ func BenchmarkObserve(b *testing.B) {
 func BenchmarkChurn(b *testing.B) {
 	table := benchTable(b, 65536)
 	ps := frames(1_000_000, 1_000_000)
+	table.Observe(ps)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i, at := 0, 0; i < b.N; i += 256 {
@@ -75,5 +82,23 @@ func BenchmarkChurn(b *testing.B) {
 		if at += 256; at >= len(ps) {
 			at = 0
 		}
+	}
+}
+
+// BenchmarkFlush ends all flows of a large cache, a flow an operation.
+func BenchmarkFlush(b *testing.B) {
+	const flows = 1_000_000
+	table := benchTable(b, flows)
+	ps := frames(flows, flows)
+	b.ReportAllocs()
+	for left := b.N; left > 0; left -= flows {
+		b.StopTimer()
+		table.Observe(ps)
+		table.Observe(shuffled(ps, uint64(left)))
+		b.StartTimer()
+		table.Flush(min(left, flows))
+		b.StopTimer()
+		table.Flush(flows)
+		b.StartTimer()
 	}
 }

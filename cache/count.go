@@ -50,7 +50,7 @@ func sizeBucket(length uint32) int {
 }
 
 // added counts a flow that was made.
-func (t *Table) added(s *slot) {
+func (t *Table) added(s *flow.Packet) {
 	t.stats.Active++
 	t.stats.HighWater = max(t.stats.HighWater, t.stats.Active)
 	f := &t.stats.Families[family(s.Version)]

@@ -8,42 +8,48 @@ import "cacheflow/cache/flow"
 func (t *Table) Expire(horizon flow.Time, limit int) (n int) {
 	t.stats.Polls++
 	t.now = max(t.now, horizon)
-	n = t.expire(t.ages, t.ended, horizon, 0, limit)
-	n = t.expire(t.ages, t.made, horizon, n, limit)
-	return t.expire(t.lru, t.entries, horizon, n, limit)
+	n = t.expire(byAge, t.ended, horizon, 0, limit)
+	n = t.expire(byAge, t.made, horizon, n, limit)
+	return t.expire(byUse, t.used, horizon, n, limit)
 }
 
 // expire ends flows from the old end of one ring until one is not due.
-func (t *Table) expire(ring links, sentinel uint32, horizon flow.Time, n, limit int) int {
+func (t *Table) expire(r ring, sentinel uint32, horizon flow.Time, n, limit int) int {
+	var who [batch]uint32
 	for n < limit {
-		i := ring.oldest(sentinel)
-		if i == sentinel {
+		k, i := 0, t.nodes.oldest(r, sentinel)
+		for k < min(batch, limit-n) && i != sentinel && t.due(i, horizon) != 0 {
+			who[k] = i
+			k++
+			i = t.nodes[i].links[r].prev
+		}
+		if k == 0 {
 			break
 		}
-		reason := t.due(&t.slots[i], horizon)
-		if reason == 0 {
-			break
+		t.approach(who[:k])
+		for _, i := range who[:k] {
+			t.leave(i, t.due(i, horizon))
 		}
-		t.leave(i, reason)
-		n++
+		n += k
 	}
 	return n
 }
 
 // due returns why the flow is over at a time, or 0 where it is not: after FIN
 // or RST by linger; else by whichever of the two timeouts came first.
-func (t *Table) due(s *slot, at flow.Time) flow.EndReason {
-	idle := at-s.seen >= t.inactive
+func (t *Table) due(i uint32, at flow.Time) flow.EndReason {
+	n := &t.nodes[i]
+	idle := at-n.seen >= t.inactive
 	ms := uint32(uint64(at) / 1e6)
-	if s.TCPFlags&(flow.FIN|flow.RST) != 0 {
-		if idle || passed(ms, s.mark+t.lingerMs) {
+	if t.sums[i].TCPFlags&(flow.FIN|flow.RST) != 0 {
+		if idle || passed(ms, n.mark+t.lingerMs) {
 			return flow.EndOfFlow
 		}
 		return 0
 	}
-	active := s.mark + t.activeMs
+	active := n.mark + t.activeMs
 	if idle {
-		if passed(milliseconds(s.seen)+t.inactiveMs, active) {
+		if passed(milliseconds(n.seen)+t.inactiveMs, active) {
 			return flow.ActiveTimeout
 		}
 		return flow.IdleTimeout
@@ -59,8 +65,8 @@ func passed(a, b uint32) bool { return int32(a-b) >= 0 }
 
 // evict ends the least recently used flow, to make room.
 func (t *Table) evict() {
-	i := t.lru.oldest(t.entries)
-	reason := t.due(&t.slots[i], t.now)
+	i := t.nodes.oldest(byUse, t.used)
+	reason := t.due(i, t.now)
 	if reason == 0 {
 		reason = flow.LackOfResources
 	}
@@ -70,29 +76,57 @@ func (t *Table) evict() {
 // Flush ends the flows that are in the cache, the least recently used first, at
 // most limit of them, and returns how many left.
 func (t *Table) Flush(limit int) (n int) {
-	for ; n < limit; n++ {
-		i := t.lru.oldest(t.entries)
-		if i == t.entries {
+	var who [batch]uint32
+	for n < limit {
+		k := t.oldest(who[:min(batch, limit-n)])
+		if k == 0 {
 			break
 		}
-		t.leave(i, flow.ForcedEnd)
+		t.approach(who[:k])
+		for _, i := range who[:k] {
+			t.leave(i, flow.ForcedEnd)
+		}
+		n += k
 	}
 	return n
 }
 
+// oldest fills who with the least recently used slots, and returns how many
+// there were.
+func (t *Table) oldest(who []uint32) (n int) {
+	for i := t.nodes.oldest(byUse, t.used); n < len(who) && i != t.used; n++ {
+		who[n] = i
+		i = t.nodes[i].links[byUse].prev
+	}
+	return n
+}
+
+// approach loads what the leaving of these slots is about to touch, as prefetch
+// does for packets.
+func (t *Table) approach(who []uint32) {
+	x := t.touched
+	for _, i := range who {
+		h := t.seeds.hash(&t.sums[i].Key)
+		x ^= byte(t.index[t.index.home(h)]) ^ byte(t.sums[i].First)
+		age := t.nodes[i].links[byAge]
+		x ^= byte(t.nodes[age.prev].mark) ^ byte(t.nodes[age.next].mark)
+	}
+	t.touched = x
+}
+
 // leave ends a flow of which only the slot is known.
 func (t *Table) leave(i uint32, reason flow.EndReason) {
-	t.end(i, t.seeds.hash(&t.slots[i].Key), reason)
+	t.end(i, t.seeds.hash(&t.sums[i].Key), reason)
 }
 
 // end takes the flow out of the cache and hands its record over.
 func (t *Table) end(i, hash uint32, reason flow.EndReason) {
-	s := &t.slots[i]
 	t.index.remove(hash, i)
-	t.lru.remove(i)
-	t.ages.remove(i)
-	t.out = flow.Record{Packet: s.Packet, Route: s.route, End: reason, Expired: t.now}
-	t.ages[i].next = t.freeHead
+	t.nodes.remove(byUse, i)
+	t.nodes.remove(byAge, i)
+	t.record(i)
+	t.out.End = reason
+	t.nodes[i].links[byAge].next = t.freeHead
 	t.freeHead = i
 	t.left(&t.out)
 	t.emit(&t.out)

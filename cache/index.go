@@ -1,11 +1,10 @@
 package cache
 
 // index finds a slot by the hash of its key: open addressing with linear
-// probing, never more than half full. A place holds the hash in its high half
-// and the slot's number plus one in its low half; 0 is an empty place.
+// probing, two places an entry, so that it is never more than half full. A place
+// holds the hash in its high half and the slot's number plus one in its low half;
+// 0 is an empty place.
 type index []uint64
-
-func newIndex(entries int) index { return make(index, 2*entries) }
 
 // home is where the search for a hash begins: hash/2^32 of the way through, so
 // that the index may have any length.

@@ -6,51 +6,73 @@ import "cacheflow/cache/flow"
 // misses to overlap, few enough to stay in the first-level cache.
 const batch = 32
 
+// lookups is where the flows of a batch are.
+type lookups struct {
+	hash [batch]uint32
+	slot [batch]uint32 // as likely has it
+}
+
 // Observe adds each observation to its flow, in order, making the flow where
 // there is none. A flow that a packet finds past its timeout leaves first.
 func (t *Table) Observe(ps []flow.Packet) {
-	var hashes [batch]uint32
+	var l lookups
 	for len(ps) > 0 {
 		n := min(len(ps), batch)
-		t.prefetch(ps[:n], &hashes)
+		t.prefetch(ps[:n], &l)
 		for i := range n {
-			t.observe(&ps[i], hashes[i])
+			t.observe(&ps[i], l.hash[i])
 		}
 		ps = ps[n:]
 	}
 }
 
-// prefetch hashes the keys and loads what observe is about to touch. The loads
-// of one loop do not depend on each other, so the processor overlaps them.
-func (t *Table) prefetch(ps []flow.Packet, hashes *[batch]uint32) {
-	var likely [batch]uint32
+// prefetch hashes the keys and loads what observe is about to touch, step by
+// step: the index, then the flow, then its neighbours. The loads of one step do
+// not depend on each other, so the processor overlaps their cache misses, as far
+// as it looks ahead: the loops that load do nothing else.
+func (t *Table) prefetch(ps []flow.Packet, l *lookups) {
 	for i := range ps {
-		h := t.seeds.hash(&ps[i].Key)
-		hashes[i] = h
-		likely[i] = t.likely(h)
+		l.hash[i] = t.seeds.hash(&ps[i].Key)
 	}
 	x := t.touched
-	for _, i := range likely[:len(ps)] {
-		s := &t.slots[i]
-		x ^= s.Version ^ byte(s.First) ^ byte(t.lru[i].prev)
+	for _, h := range l.hash[:len(ps)] {
+		x ^= byte(t.index[t.index.home(h)])
+	}
+	known := 0
+	for _, h := range l.hash[:len(ps)] {
+		if s, ok := t.likely(h); ok {
+			l.slot[known] = s
+			known++
+		}
+	}
+	for _, s := range l.slot[:known] {
+		x ^= t.sums[s].Version ^ byte(t.sums[s].First) ^ byte(t.nodes[s].mark)
+	}
+	for _, s := range l.slot[:known] {
+		use := t.nodes[s].links[byUse]
+		x ^= byte(t.nodes[use.prev].mark) ^ byte(t.nodes[use.next].mark)
 	}
 	t.touched = x
+	if made := len(ps) - known; made > 0 && t.freeHead == t.entries {
+		n := t.oldest(l.slot[:made])
+		t.approach(l.slot[:n])
+	}
 }
 
-// likely returns the slot whose hash is h, without comparing keys, or any slot
-// where there is none near its home.
-func (t *Table) likely(h uint32) uint32 {
+// likely returns the slot whose hash is h, without comparing keys; false where
+// there is none near its home.
+func (t *Table) likely(h uint32) (slot uint32, ok bool) {
 	i := t.index.home(h)
 	for range 4 {
 		v := t.index[i]
 		if uint32(v>>32) == h && v != 0 {
-			return uint32(v) - 1
+			return uint32(v) - 1, true
 		}
 		if i++; v == 0 || i == len(t.index) {
 			break
 		}
 	}
-	return t.lru.oldest(t.entries) % t.entries
+	return 0, false
 }
 
 func (t *Table) observe(p *flow.Packet, hash uint32) {
@@ -61,32 +83,32 @@ func (t *Table) observe(p *flow.Packet, hash uint32) {
 		t.create(p, hash)
 		return
 	}
-	s := &t.slots[i]
+	s := &t.sums[i]
 	ended := s.TCPFlags&(flow.FIN|flow.RST) != 0
-	if reason := t.endedBy(s, p); reason != 0 {
+	if reason := t.endedBy(i, p); reason != 0 {
 		t.end(i, hash, reason)
 		t.create(p, hash)
 		return
 	}
 	s.Sum(p)
-	s.seen = t.now
-	t.lru.moveFront(t.entries, i)
+	t.nodes[i].seen = t.now
+	t.nodes.moveFront(byUse, t.used, i)
 	if !ended && p.TCPFlags&(flow.FIN|flow.RST) != 0 {
-		t.lingers(s, i)
+		t.lingers(i)
 	}
 }
 
 // endedBy returns why the packet does not belong to the flow any more, or 0: it
 // comes past a timeout, or opens a new connection on the ports of one that
 // closed. A packet from before the flow was last seen joins it.
-func (t *Table) endedBy(s *slot, p *flow.Packet) flow.EndReason {
-	if s.TCPFlags&(flow.FIN|flow.RST) != 0 && p.TCPFlags&flow.SYN != 0 {
+func (t *Table) endedBy(i uint32, p *flow.Packet) flow.EndReason {
+	if t.sums[i].TCPFlags&(flow.FIN|flow.RST) != 0 && p.TCPFlags&flow.SYN != 0 {
 		return flow.EndOfFlow
 	}
-	if p.First < s.seen {
+	if p.First < t.nodes[i].seen {
 		return 0
 	}
-	return t.due(s, p.First)
+	return t.due(i, p.First)
 }
 
 // find returns the slot of the flow, or the number of entries where there is
@@ -98,7 +120,7 @@ func (t *Table) find(k *flow.Key, hash uint32) uint32 {
 		if v == 0 {
 			return t.entries
 		}
-		if uint32(v>>32) == hash && t.slots[uint32(v)-1].Key == *k {
+		if uint32(v>>32) == hash && t.sums[uint32(v)-1].Key.Equal(k) {
 			return uint32(v) - 1
 		}
 		if i++; i == len(x) {
@@ -114,30 +136,43 @@ func (t *Table) create(p *flow.Packet, hash uint32) {
 		t.evict()
 	}
 	i := t.freeHead
-	t.freeHead = t.ages[i].next
-	s := &t.slots[i]
-	*s = slot{Packet: *p, seen: t.now, mark: milliseconds(t.now)}
+	n := &t.nodes[i]
+	t.freeHead = n.links[byAge].next
+	s := &t.sums[i]
+	*s = *p
+	*n = node{seen: t.now, mark: milliseconds(t.now)}
 	if t.router != nil {
-		egress := t.router.Lookup(&s.Key, s.FlowLabel, &s.route)
-		if s.Egress == 0 {
-			s.Egress = egress
-		} else { // the packet was seen leaving: the table cannot know better
-			s.route.Status = flow.Forwarded
-		}
+		t.route(i)
 	}
 	t.index.insert(hash, i)
-	t.lru.pushFront(t.entries, i)
-	t.ages.pushFront(t.made, i)
+	t.nodes.pushFront(byUse, t.used, i)
+	t.nodes.pushFront(byAge, t.made, i)
 	if p.TCPFlags&(flow.FIN|flow.RST) != 0 {
-		t.lingers(s, i)
+		t.lingers(i)
 	}
 	t.added(s)
 }
 
+// route asks for the way that a new flow takes, once for its life.
+func (t *Table) route(i uint32) {
+	s, n, r := &t.sums[i], &t.nodes[i], &t.out.Route
+	*r = flow.Route{}
+	egress := t.router.Lookup(&s.Key, s.FlowLabel, r)
+	if s.Egress == 0 {
+		s.Egress = egress
+	} else { // the packet was seen leaving: the table cannot know better
+		r.Status = flow.Forwarded
+	}
+	n.nextHopVersion, n.srcPrefixLen, n.dstPrefixLen, n.status = r.NextHopVersion, r.SrcPrefixLen, r.DstPrefixLen, r.Status
+	if r.NextHopVersion != 0 {
+		t.nextHops[i] = r.NextHop
+	}
+}
+
 // lingers moves a flow whose first FIN or RST has come to the ring of those
 // that end soon: what follows joins it, and does not prolong it.
-func (t *Table) lingers(s *slot, i uint32) {
-	s.mark = milliseconds(t.now)
-	t.ages.remove(i)
-	t.ages.pushFront(t.ended, i)
+func (t *Table) lingers(i uint32) {
+	t.nodes[i].mark = milliseconds(t.now)
+	t.nodes.remove(byAge, i)
+	t.nodes.pushFront(byAge, t.ended, i)
 }

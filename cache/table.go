@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 	"unsafe"
 
@@ -28,44 +29,55 @@ type Config struct {
 	Seed [2]uint64
 	// Router is asked once for each flow that is made; nil asks nobody.
 	Router Router
+	// Alloc returns zeroed memory for the table, aligned to 128 octets, for as
+	// long as the table lives. It is called once; nil takes Go's heap.
+	Alloc func(octets int) []byte
 	// Emit is handed each record that leaves, which it must copy: the record is
 	// valid during the call only. It must not call the table.
 	Emit func(*flow.Record)
 }
 
-// Memory returns the size in octets of the table that c describes, all in.
+// Memory returns the size in octets of the table that c describes, all in: 192
+// octets an entry, and the sentinels of the rings.
 func (c *Config) Memory() int64 {
-	return int64(c.Entries) * int64(unsafe.Sizeof(slot{})+2*unsafe.Sizeof(link{})+2*unsafe.Sizeof(uint64(0)))
+	const entry = unsafe.Sizeof(flow.Packet{}) + unsafe.Sizeof(node{}) + unsafe.Sizeof([16]byte{}) + 2*unsafe.Sizeof(uint64(0))
+	return int64(c.Entries)*int64(entry) + sentinels*int64(unsafe.Sizeof(node{}))
 }
 
-// slot is one entry of the cache: 160 octets, of which the first 104 are
-// touched by a packet of a known flow.
-type slot struct {
-	flow.Packet
-	route flow.Route
+// node is what the table keeps of a flow besides its sum: half a cache line.
+type node struct {
+	links [rings]link
+	// seen is the table's clock at the flow's latest packet. That clock never
+	// goes back, so that the ring by use is sorted by it.
+	seen flow.Time
 	// mark is a point of time in milliseconds modulo 2^32, rounded up: when the
 	// flow was made, or when it first carried FIN or RST. Timeouts are far
 	// shorter than 2^31 ms, and a flow that nobody touched is idle long before.
 	mark uint32
-	// seen is the table's clock at the flow's latest packet. That clock never
-	// goes back, so that the LRU ring is sorted by it.
-	seen flow.Time
+	// What the route lookup answered, but for the next hop itself.
+	nextHopVersion, srcPrefixLen, dstPrefixLen uint8
+	status                                     flow.ForwardingStatus
 }
 
 // Table is the flow cache. One goroutine owns it; see the package's comment.
 //
-// Every flow is in the index, in the LRU ring, and in one of two rings by age:
-// made (flows without FIN or RST) or ended (with one). All three are sorted by
-// time, so that whatever is due stands at their ends: expiry costs O(1) a flow.
+// Every flow is in the index, in the ring by use (LRU), and in one of two rings
+// by age: made (flows without FIN or RST) or ended (with one). All three are
+// sorted by time, so that whatever is due stands at their ends: expiry costs
+// O(1) a flow.
+//
+// A flow's parts are in arrays of their own, which a packet of a known flow
+// touches as little as it can: two lines of sums, its node, and its neighbours'.
 type Table struct {
 	seeds    seeds
 	index    index
-	slots    []slot
-	lru      links // one ring, its sentinel the number of entries
-	ages     links // two rings, made and ended; next also chains the free slots
+	sums     []flow.Packet
+	nodes    nodes
+	nextHops [][16]byte // valid where the node has a nextHopVersion
+	used     uint32     // the sentinels
 	made     uint32
 	ended    uint32
-	freeHead uint32 // first free slot; the number of entries where there is none
+	freeHead uint32 // first free slot, chained by the age's next; the number of entries where there is none
 	entries  uint32
 
 	inactive           flow.Time
@@ -85,6 +97,8 @@ func New(c Config) (*Table, error) {
 	switch {
 	case c.Entries < MinEntries || c.Entries > MaxEntries:
 		return nil, fmt.Errorf("cache of %d entries: must have %d to %d", c.Entries, MinEntries, MaxEntries)
+	case c.Memory() > math.MaxInt:
+		return nil, fmt.Errorf("cache of %d entries: needs %d octets, more than this system can address", c.Entries, c.Memory())
 	case c.Active < time.Millisecond || c.Active > MaxTimeout:
 		return nil, fmt.Errorf("active timeout of %v: must be 1ms to %v", c.Active, MaxTimeout)
 	case c.Inactive < time.Millisecond || c.Inactive > MaxTimeout:
@@ -94,13 +108,19 @@ func New(c Config) (*Table, error) {
 	case c.Emit == nil:
 		return nil, errors.New("cache without a consumer of its records")
 	}
+	alloc := c.Alloc
+	if alloc == nil {
+		alloc = func(octets int) []byte { return make([]byte, octets) }
+	}
+	m := alloc(int(c.Memory()))
 	n := uint32(c.Entries)
 	t := &Table{
 		seeds:      newSeeds(c.Seed),
-		index:      newIndex(c.Entries),
-		slots:      make([]slot, c.Entries),
-		lru:        newLinks(c.Entries, 1),
-		ages:       newLinks(c.Entries, 2),
+		sums:       take[flow.Packet](&m, c.Entries),
+		nodes:      newNodes(take[node](&m, c.Entries+sentinels)),
+		nextHops:   take[[16]byte](&m, c.Entries),
+		index:      take[uint64](&m, 2*c.Entries),
+		used:       n,
 		made:       n,
 		ended:      n + 1,
 		entries:    n,
@@ -112,10 +132,20 @@ func New(c Config) (*Table, error) {
 		emit:       c.Emit,
 	}
 	for i := range n {
-		t.ages[i].next = i + 1
+		t.nodes[i].links[byAge].next = i + 1
 	}
 	t.stats.Entries = c.Entries
 	return t, nil
+}
+
+// take cuts room for n elements off the front of m. T holds no pointers, and is
+// a multiple of eight octets long.
+func take[T any](m *[]byte, n int) []T {
+	var element T
+	octets := n * int(unsafe.Sizeof(element))
+	b := (*m)[:octets:octets]
+	*m = (*m)[octets:]
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n)
 }
 
 // milliseconds returns t modulo 2^32 ms, rounded up, so that what is counted
@@ -127,22 +157,34 @@ func milliseconds(t flow.Time) uint32 {
 // Each calls f with a copy of each flow in the cache, the least recently used
 // first, until f returns false. End is 0 and Expired the table's clock.
 func (t *Table) Each(f func(*flow.Record) bool) {
-	for i := t.lru.oldest(t.entries); i != t.entries; i = t.lru[i].prev {
-		s := &t.slots[i]
-		t.out = flow.Record{Packet: s.Packet, Route: s.route, Expired: t.now}
+	for i := t.nodes.oldest(byUse, t.used); i != t.used; i = t.nodes[i].links[byUse].prev {
+		t.record(i)
 		if !f(&t.out) {
 			return
 		}
 	}
 }
 
+// record fills in out from a slot.
+func (t *Table) record(i uint32) {
+	n := &t.nodes[i]
+	t.out = flow.Record{
+		Packet:  t.sums[i],
+		Route:   flow.Route{NextHopVersion: n.nextHopVersion, SrcPrefixLen: n.srcPrefixLen, DstPrefixLen: n.dstPrefixLen, Status: n.status},
+		Expired: t.now,
+	}
+	if n.nextHopVersion != 0 {
+		t.out.NextHop = t.nextHops[i]
+	}
+}
+
 // Content sums the flows in the cache from their entries.
 func (t *Table) Content() Sum {
 	var sum Sum
-	for i := t.lru.oldest(t.entries); i != t.entries; i = t.lru[i].prev {
+	for i := t.nodes.oldest(byUse, t.used); i != t.used; i = t.nodes[i].links[byUse].prev {
 		sum.Flows++
-		sum.Packets += t.slots[i].Packets
-		sum.Octets += t.slots[i].Octets
+		sum.Packets += t.sums[i].Packets
+		sum.Octets += t.sums[i].Octets
 	}
 	return sum
 }

@@ -43,7 +43,8 @@ type shard struct {
 	after   sync.Mutex    // then guards the shard
 }
 
-// newShard makes a shard with an empty table. Config's Emit is the shard's.
+// newShard makes a shard with an empty table. Config's Alloc and Emit are the
+// shard's.
 func newShard(source capture.Source, c cache.Config, own *ownExports, deliver func([]flow.Record) error) (*shard, error) {
 	s := &shard{
 		source: source, own: own, deliver: deliver,
@@ -56,6 +57,7 @@ func newShard(source capture.Source, c cache.Config, own *ownExports, deliver fu
 			s.flushOut()
 		}
 	}
+	c.Alloc = tableMemory
 	var err error
 	s.table, err = cache.New(c)
 	return s, err
