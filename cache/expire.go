@@ -73,12 +73,13 @@ func (t *Table) evict() {
 	t.leave(i, reason)
 }
 
-// Flush ends the flows that are in the cache, the least recently used first, at
-// most limit of them, and returns how many left.
+// Flush ends flows that are in the cache, at most limit of them, and returns how
+// many left. It goes on where the last call stopped, and by slots, which lie in a
+// row: in an empty cache they were given out in the order of the first packets.
 func (t *Table) Flush(limit int) (n int) {
 	var who [batch]uint32
 	for n < limit {
-		k := t.oldest(who[:min(batch, limit-n)])
+		k := t.sweep(who[:min(batch, limit-n)])
 		if k == 0 {
 			break
 		}
@@ -87,6 +88,22 @@ func (t *Table) Flush(limit int) (n int) {
 			t.leave(i, flow.ForcedEnd)
 		}
 		n += k
+	}
+	return n
+}
+
+// sweep fills who with the next slots that hold a flow, and returns how many
+// there were.
+func (t *Table) sweep(who []uint32) (n int) {
+	for left := t.stats.Active; left > 0 && n < len(who); {
+		if t.swept++; t.swept >= t.entries {
+			t.swept = 0
+		}
+		if t.sums[t.swept].Packets != 0 {
+			who[n] = t.swept
+			n++
+			left--
+		}
 	}
 	return n
 }
@@ -106,10 +123,19 @@ func (t *Table) oldest(who []uint32) (n int) {
 func (t *Table) approach(who []uint32) {
 	x := t.touched
 	for _, i := range who {
-		h := t.seeds.hash(&t.sums[i].Key)
-		x ^= byte(t.index[t.index.home(h)]) ^ byte(t.sums[i].First)
-		age := t.nodes[i].links[byAge]
-		x ^= byte(t.nodes[age.prev].mark) ^ byte(t.nodes[age.next].mark)
+		x ^= t.sums[i].Version ^ byte(t.sums[i].First) ^ byte(t.nodes[i].mark)
+	}
+	for _, i := range who {
+		l := &t.nodes[i].links
+		x ^= byte(t.nodes[l[byUse].prev].mark) ^ byte(t.nodes[l[byUse].next].mark)
+		x ^= byte(t.nodes[l[byAge].prev].mark) ^ byte(t.nodes[l[byAge].next].mark)
+	}
+	var hash [batch]uint32
+	for k, i := range who {
+		hash[k] = t.seeds.hash(&t.sums[i].Key)
+	}
+	for _, h := range hash[:len(who)] {
+		x ^= byte(t.index[t.index.home(h)])
 	}
 	t.touched = x
 }
@@ -126,6 +152,7 @@ func (t *Table) end(i, hash uint32, reason flow.EndReason) {
 	t.nodes.remove(byAge, i)
 	t.record(i)
 	t.out.End = reason
+	t.sums[i].Packets = 0
 	t.nodes[i].links[byAge].next = t.freeHead
 	t.freeHead = i
 	t.left(&t.out)

@@ -71,7 +71,7 @@ type node struct {
 type Table struct {
 	seeds    seeds
 	index    index
-	sums     []flow.Packet
+	sums     []flow.Packet // of a free slot, Packets is 0
 	nodes    nodes
 	nextHops [][16]byte // valid where the node has a nextHopVersion
 	used     uint32     // the sentinels
@@ -79,6 +79,7 @@ type Table struct {
 	ended    uint32
 	freeHead uint32 // first free slot, chained by the age's next; the number of entries where there is none
 	entries  uint32
+	swept    uint32 // the slot that Flush ended last
 
 	inactive           flow.Time
 	activeMs, lingerMs uint32
@@ -124,6 +125,7 @@ func New(c Config) (*Table, error) {
 		made:       n,
 		ended:      n + 1,
 		entries:    n,
+		swept:      n - 1,
 		inactive:   flow.Time(c.Inactive),
 		inactiveMs: milliseconds(flow.Time(c.Inactive)),
 		activeMs:   milliseconds(flow.Time(c.Active)),

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"cacheflow/cache/flow"
 )
 
@@ -15,31 +13,24 @@ import (
 type Clock struct {
 	// Boot is the boot instant as the wall clock told it then.
 	Boot time.Time
-	// MonotonicBoot is CLOCK_MONOTONIC at the boot instant, in nanoseconds.
-	MonotonicBoot int64
+	// zero is the boot instant with Go's reading of CLOCK_MONOTONIC, which costs
+	// no system call.
+	zero time.Time
 }
 
 // NewClock starts a timeline at the last whole second.
 func NewClock() Clock {
-	wall, mono := time.Now(), monotonic()
-	boot := wall.Truncate(time.Second).Round(0)
-	return Clock{Boot: boot, MonotonicBoot: mono - int64(wall.Sub(boot))}
+	now := time.Now()
+	boot := now.Truncate(time.Second) // without the monotonic reading
+	return Clock{Boot: boot, zero: now.Add(-now.Round(0).Sub(boot))}
 }
 
 // Now returns the present on the timeline.
-func (c Clock) Now() flow.Time { return flow.Time(monotonic() - c.MonotonicBoot) }
+func (c Clock) Now() flow.Time { return flow.Time(time.Since(c.zero)) }
 
 // Epoch returns the wall time, in nanoseconds since 1970, of the timeline's
 // zero, as the wall clock tells it now.
 func (c Clock) Epoch() int64 { return time.Now().UnixNano() - int64(c.Now()) }
-
-func monotonic() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0 // cannot fail: the clock exists and the pointer is good
-	}
-	return ts.Nano()
-}
 
 // epoch is a Clock's Epoch, taken anew each minute: a step of the wall clock
 // shows in the export after a minute at most, and reading it costs nothing.
