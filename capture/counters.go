@@ -24,7 +24,7 @@ type Counters struct {
 	Octets  uint64 // their IP octets
 
 	OtherHost  uint64 // of Metered: frames addressed to another host
-	ClockJumps uint64 // of Metered: stamps over an hour ahead, not believed
+	ClockJumps uint64 // of Metered: stamps that cannot be, not believed (in a file: over an hour ahead)
 }
 
 // Reason tells why a frame was not metered.

@@ -60,6 +60,7 @@ func Open(cfg Config) (*Capture, error) {
 		s.watchFeeds()
 		c.sources = append(c.sources, s)
 	}
+	c.sources[0].log = cfg.Log
 	if err := c.start(); err != nil {
 		c.closeAll()
 		return nil, err

@@ -13,8 +13,9 @@ const (
 	// stamped before it gets its place there (by the driver's interrupt, on
 	// another CPU). A stamp that is older still is moved up to the horizon.
 	slack = flow.Time(5 * time.Millisecond)
-	// jump is how far ahead a stamp is counted as a jump of the clock.
-	jump = flow.Time(time.Hour)
+	// jump is how far a stamp lies outside of what can be, or the wall clock off
+	// the timeline, that it counts as a jump of the clock.
+	jump = flow.Time(time.Second)
 )
 
 // reading is the present on both clocks.
@@ -42,14 +43,28 @@ func (c *Clock) read() reading {
 
 // stamp converts a stamp of the kernel's (seconds and nanoseconds of
 // CLOCK_REALTIME) to the timeline. A step of the clock between the stamp and
-// the reading shows as a time that cannot be: stamp moves it into [floor, now].
+// the reading shows as a time that cannot be: stamp moves it into [floor, now],
+// and reports whether it did so by more than jump.
 func (r *reading) stamp(sec, nsec uint32, floor flow.Time) (t flow.Time, jumped bool) {
 	t = flow.Time(int64(sec)*int64(time.Second) + int64(nsec) - r.offset)
 	switch {
 	case t > r.now:
 		return r.now, t > r.now+jump
 	case t < floor:
-		return floor, false
+		return floor, t < floor-jump
 	}
 	return t, false
+}
+
+// watchClock tells of a jump of the wall clock since the last call: somebody set
+// it, or the host slept.
+func (s *Source) watchClock() {
+	if s.log == nil {
+		return
+	}
+	offset := s.clock.read().offset
+	if by := time.Duration(offset - s.offset); s.offset != 0 && by.Abs() >= time.Duration(jump) {
+		s.log.Warn("the wall clock jumped; exported times follow within a minute", "by", by.Round(100*time.Millisecond))
+	}
+	s.offset = offset
 }

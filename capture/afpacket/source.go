@@ -5,6 +5,7 @@ package afpacket
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +19,8 @@ import (
 const (
 	// pollTimeout is how long a Read waits for frames.
 	pollTimeout = 40 * time.Millisecond
-	// statisticsPeriod is how often the kernel's counters are read; they have
-	// 32 bits.
+	// statisticsPeriod is how often the kernel's counters are read, which have
+	// 32 bits, and the wall clock is watched.
 	statisticsPeriod = flow.Time(time.Second)
 	// grace is how long after its filter was closed a ring may still get frames
 	// that were under way.
@@ -43,6 +44,10 @@ type Source struct {
 	ingressOnly bool
 	stopping    bool
 	nextStats   flow.Time
+	// log is told of jumps of the wall clock by one of a capture's sources; the
+	// others have none. offset is what its last reading showed.
+	log    *slog.Logger
+	offset int64
 
 	mu   sync.Mutex
 	mail []func() // what others want done by the goroutine that reads
@@ -89,6 +94,7 @@ func (s *Source) fill(batch []flow.Packet) (n int) {
 	if before >= s.nextStats {
 		s.nextStats = before + statisticsPeriod
 		s.readStatistics()
+		s.watchClock()
 	}
 	done := false
 	for range s.feeds {

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"cacheflow/test/overlay"
 )
 
 // dir holds the binary while Main runs.
@@ -41,12 +43,37 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("the package's TestMain does not call binary.Main")
 	}
 	path := filepath.Join(dir, "cacheflow")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version=test", "-o", path, "./cmd/cacheflow")
+	return path, goBuild(path)
+})
+
+// Edited returns the path of a binary that is built from the source with edits.
+func Edited(t testing.TB, edits ...overlay.Edit) string {
+	t.Helper()
+	scratch := t.TempDir()
+	edited, err := overlay.Write(root(), scratch, edits...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(scratch, "cacheflow")
+	if err := goBuild(path, "-overlay", edited); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// root is the module's directory.
+func root() string {
 	_, file, _, _ := runtime.Caller(0)
-	cmd.Dir = filepath.Join(filepath.Dir(file), "..", "..")
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+func goBuild(path string, flags ...string) error {
+	args := append([]string{"build", "-buildvcs=false", "-ldflags", "-X main.version=test", "-o", path}, flags...)
+	cmd := exec.Command("go", append(args, "./cmd/cacheflow")...)
+	cmd.Dir = root()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the binary: %v\n%s", err, out)
+		return fmt.Errorf("build the binary: %v\n%s", err, out)
 	}
-	return path, nil
-})
+	return nil
+}

@@ -44,6 +44,7 @@ type ledgerInterface struct {
 	Observed, Lost, InRing              uint64
 	Ignored, Undecodable                []ledgerFrames
 	Metered, Packets, Octets, OtherHost uint64
+	ClockJumps                          uint64
 }
 
 type ledgerExporter struct {
@@ -109,6 +110,7 @@ func (l *ledger) total() (t ledgerInterface) {
 		t.Packets += i.Packets
 		t.Octets += i.Octets
 		t.OtherHost += i.OtherHost
+		t.ClockJumps += i.ClockJumps
 		t.Ignored = append(t.Ignored, i.Ignored...)
 		t.Undecodable = append(t.Undecodable, i.Undecodable...)
 	}

@@ -2,12 +2,11 @@ package mutate
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
+
+	"cacheflow/test/overlay"
 )
 
 // A Mutation is one line of the source that is broken, and the test that must
@@ -25,27 +24,11 @@ type Mutation struct {
 // itself is not touched. It returns an error where the mutation does not apply
 // or the mutated source does not build.
 func (m *Mutation) Survives(root, dir string) (bool, error) {
-	path := filepath.Join(root, m.File)
-	source, err := os.ReadFile(path)
+	edited, err := overlay.Write(root, dir, overlay.Edit{File: m.File, Old: m.Old, New: m.New})
 	if err != nil {
 		return false, err
 	}
-	if n := bytes.Count(source, []byte(m.Old)); n != 1 {
-		return false, fmt.Errorf("%s: %q occurs %d times", m.File, m.Old, n)
-	}
-	mutant := filepath.Join(dir, "mutant.go")
-	if err := os.WriteFile(mutant, bytes.Replace(source, []byte(m.Old), []byte(m.New), 1), 0o600); err != nil {
-		return false, err
-	}
-	overlay := filepath.Join(dir, "overlay.json")
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {path: mutant}})
-	if err != nil {
-		return false, err
-	}
-	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
-		return false, err
-	}
-	cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-run", "^"+m.Test+"$", m.Package)
+	cmd := exec.Command("go", "test", "-overlay", edited, "-count=1", "-run", "^"+m.Test+"$", m.Package)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	switch {
