@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,8 @@ import (
 // Numbers are decimal, addresses in their canonical text (netip.Addr), hardware
 // addresses in lower case with colons, octet arrays in hex. Times are in
 // milliseconds since 1970 (flowStartMilliseconds, flowEndMilliseconds), whatever
-// the protocol carries.
+// the protocol carries; flowStartSeconds and flowEndSeconds are those of a judge
+// that shows no more.
 type Flow map[string]string
 
 // Uint returns a number; 0 where the flow has none.
@@ -42,10 +44,9 @@ func Add(flows []Flow) (s Sum) {
 // ReadJSON reads flow records from JSON lines, as `cacheflow … -o json` prints
 // them; options records are left out.
 func ReadJSON(r io.Reader) (flows []Flow, err error) {
-	lines := bufio.NewReaderSize(r, 1<<20)
-	for d := json.NewDecoder(lines); ; {
-		d.UseNumber()
-		var record map[string]any
+	d := json.NewDecoder(bufio.NewReaderSize(r, 1<<20))
+	d.UseNumber()
+	for record := map[string]any{}; ; clear(record) {
 		if err := d.Decode(&record); err == io.EOF {
 			return flows, nil
 		} else if err != nil {
@@ -56,10 +57,21 @@ func ReadJSON(r io.Reader) (flows []Flow, err error) {
 		}
 		f := make(Flow, len(record))
 		for name, value := range record {
-			f[name] = fmt.Sprint(value)
+			f[name] = text(value)
 		}
 		flows = append(flows, f)
 	}
+}
+
+// text is a value of JSON as a Flow has it.
+func text(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return fmt.Sprint(value)
 }
 
 // identity are the elements that tell flow records apart. Two records of one
@@ -73,7 +85,7 @@ var identity = []string{
 // Compare pairs the records of a judge with those wanted and returns a line for
 // each difference, 20 at most. Every element that the judge has must have the
 // wanted value; one that is missing in want must be zero. Times may differ by
-// tolerance, durations by none.
+// tolerance, durations by none, and whole seconds by less than one from the time.
 func Compare(got, want []Flow, tolerance time.Duration) (differences []string) {
 	say := func(format string, a ...any) { differences = append(differences, fmt.Sprintf(format, a...)) }
 	wanted := group(want)
@@ -99,21 +111,30 @@ func Compare(got, want []Flow, tolerance time.Duration) (differences []string) {
 
 func group(flows []Flow) map[string][]Flow {
 	groups := map[string][]Flow{}
+	var key []byte
 	for _, f := range flows {
-		var key string
+		key = key[:0]
 		for _, name := range identity {
 			if v := f[name]; !isZero(v) {
-				key += name + " " + v + " "
+				key = append(append(append(append(key, name...), ' '), v...), ' ')
 			}
 		}
-		groups[key] = append(groups[key], f)
+		groups[string(key)] = append(groups[string(key)], f)
 	}
 	for _, g := range groups {
 		slices.SortStableFunc(g, func(a, b Flow) int {
-			return int(int64(a.Uint("flowStartMilliseconds")) - int64(b.Uint("flowStartMilliseconds")))
+			return int(a.start() - b.start())
 		})
 	}
 	return groups
+}
+
+// start is when the flow began, in milliseconds.
+func (f Flow) start() int64 {
+	if s := f.Uint("flowStartSeconds"); s != 0 {
+		return int64(s) * 1000
+	}
+	return int64(f.Uint("flowStartMilliseconds"))
 }
 
 func difference(got, want Flow, tolerance int64) string {
@@ -128,6 +149,11 @@ func difference(got, want Flow, tolerance int64) string {
 			if duration(got) != duration(want) {
 				return fmt.Sprintf("the duration is %d ms instead of %d", duration(got), duration(want))
 			}
+		case name == "flowStartSeconds" || name == "flowEndSeconds":
+			exact := int64(want.Uint(strings.Replace(name, "Seconds", "Milliseconds", 1)))
+			if off := int64(got.Uint(name))*1000 - exact; off <= -1000 || off >= 1000 {
+				return fmt.Sprintf("%s is %s instead of %d ms", name, g, exact)
+			}
 		default:
 			return fmt.Sprintf("%s is %s instead of %s", name, g, w)
 		}
@@ -140,5 +166,9 @@ func duration(f Flow) int64 {
 }
 
 func isZero(v string) bool {
-	return slices.Contains([]string{"", "0", "0.0.0.0", "::", "00:00:00:00:00:00", "000000"}, v)
+	switch v {
+	case "", "0", "0.0.0.0", "::", "00:00:00:00:00:00", "000000":
+		return true
+	}
+	return false
 }

@@ -30,6 +30,8 @@ func TestCompare(t *testing.T) {
 		"other octets":         {"octetDeltaCount", "98", 0, "records instead of"},
 		"a start within":       {"flowStartMilliseconds", "1700000000123", time.Second, ""},
 		"a start outside":      {"flowStartMilliseconds", "1700000001124", time.Second, "flowStartMilliseconds is"},
+		"a second within":      {"flowStartSeconds", "1700000001", 0, ""},
+		"a second outside":     {"flowEndSeconds", "1700000000", 0, "flowEndSeconds is"},
 		"a longer flow within": {"flowEndMilliseconds", "1700000001124", time.Second, "the duration is 1001 ms"},
 	} {
 		t.Run(name, func(t *testing.T) {

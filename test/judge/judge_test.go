@@ -27,30 +27,30 @@ type verdict struct {
 func ask(t *testing.T, r *judge.Recorder) map[string]verdict {
 	t.Helper()
 	r.Settle(200 * time.Millisecond)
+	flows, err := judge.Goflow2(r.Datagrams())
+	v := verdict{flows: flows}
+	if err != nil {
+		v.errors = strings.Split(err.Error(), "\n")
+	}
+	verdicts := map[string]verdict{"goflow2": v}
 	nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 1 << 20})
-	nfacctd := judge.StartNfacctd(t, judge.NfacctdConfig{Entries: 10_000})
-	r.Forward(nfcapd.Address, 2000)
-	r.Forward(nfacctd.Address, 2000)
+	nfacctd := judge.StartNfacctd(t, judge.NfacctdConfig{})
+	r.Forward(nfcapd.Address)
+	r.Forward(nfacctd.Address)
 	stopped := make(chan struct{})
 	go func() { // nfacctd takes its time
 		defer close(stopped)
-		nfacctd.Stop()
+		nfacctd.Stop(len(flows))
 	}()
 	nfcapd.Stop()
 	tshark := judge.NewTshark(t, r)
-	verdicts := map[string]verdict{"tshark": {tshark.Flows(0), tshark.Errors()}}
+	verdicts["tshark"] = verdict{tshark.Flows(0), tshark.Errors()}
 	<-stopped
 	verdicts["nfcapd"] = verdict{nfcapd.Flows(), nfcapd.Errors()}
 	verdicts["nfacctd"] = verdict{nfacctd.Flows(), nfacctd.Errors()}
 	if s := nfcapd.Statistics(); s.Sum != judge.Add(verdicts["nfcapd"].flows) {
 		t.Errorf("nfdump -I says %+v, its records %+v", s.Sum, judge.Add(verdicts["nfcapd"].flows))
 	}
-	flows, err := judge.Goflow2(r.Datagrams())
-	v := verdict{flows: flows}
-	if err != nil {
-		v.errors = strings.Split(err.Error(), "\n")
-	}
-	verdicts["goflow2"] = v
 	return verdicts
 }
 

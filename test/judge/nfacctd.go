@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"cacheflow/test/process"
 )
@@ -20,6 +22,7 @@ type Nfacctd struct {
 
 	t       testing.TB
 	file    string
+	counted int64 // octets of file that written has seen
 	process *process.Process
 }
 
@@ -28,7 +31,7 @@ type Nfacctd struct {
 type NfacctdConfig struct {
 	Command process.Command // where to run it
 	Address netip.AddrPort  // where to listen; what is zero is chosen
-	Entries int             // records that it holds until its end, 4 KiB of memory each; 0 is 300 007
+	Records int             // how many it has room for at once, 1.5 KiB of memory each; 0 is 10 000
 }
 
 // nfacctdPrimitives are what nfacctd aggregates by besides its own words: every
@@ -41,58 +44,112 @@ name=max_length field_type=26 len=4 semantics=u_int
 name=direction field_type=61 len=1 semantics=u_int
 name=forwarding field_type=89 len=1 semantics=u_int
 name=end_reason field_type=136 len=1 semantics=u_int
+name=next_hop6 field_type=62 len=16 semantics=ip
+name=version field_type=60 len=1 semantics=u_int
+name=dscp field_type=195 len=1 semantics=u_int
+name=flow_label field_type=31 len=4 semantics=u_int
+name=flow_label9 field_type=31 len=3 semantics=raw
+name=icmp field_type=32 len=2 semantics=u_int
+name=icmp6 field_type=139 len=2 semantics=u_int
+name=priority field_type=244 len=1 semantics=u_int
+name=customer_vlan field_type=245 len=2 semantics=u_int
+name=customer_priority field_type=246 len=1 semantics=u_int
+name=label_depth field_type=202 len=1 semantics=u_int
+name=label1 field_type=70 len=3 semantics=raw
+name=label2 field_type=71 len=3 semantics=raw
+name=label3 field_type=72 len=3 semantics=raw
 `
 
+// nfacctdConfiguration has no room for chance. nfacctd hands records to its
+// plugin by a ring, does not wait for it, and loses what does not fit: so the
+// ring (552 octets a record) has room for all. A bucket of the plugin's cache
+// is 11 records of 350 octets. The sequence number keeps records apart that
+// agree in all else that nfacctd shows.
 const nfacctdConfiguration = `daemonize: false
 nfacctd_ip: %s
 nfacctd_port: %d
 nfacctd_disable_checks: false
 nfacctd_pipe_size: 16777216
 plugins: print
-plugin_pipe_size: 67108864
-plugin_buffer_size: 65536
-aggregate: src_host, dst_host, src_port, dst_port, proto, tos, tcpflags, in_iface, out_iface, src_mask, dst_mask, src_mac, dst_mac, vlan, timestamp_start, timestamp_end, next_hop, min_ttl, max_ttl, min_length, max_length, direction, forwarding, end_reason
+plugin_pipe_size: %d
+aggregate: export_proto_version, export_proto_seqno, src_host, dst_host, src_port, dst_port, proto, tos, tcpflags, in_iface, out_iface, src_mask, dst_mask, src_mac, dst_mac, vlan, timestamp_start, timestamp_end, next_hop, min_ttl, max_ttl, min_length, max_length, direction, forwarding, end_reason, next_hop6, version, dscp, flow_label, flow_label9, icmp, icmp6, priority, customer_vlan, customer_priority, label_depth, label1, label2, label3
 aggregate_primitives: %s
 print_output: json
 print_output_file_append: true
 print_cache_entries: %d
 print_output_file: %s
-print_refresh_time: 3600
+print_refresh_time: 1
+print_max_writers: 99
 print_num_protos: true
 timestamps_since_epoch: true
 `
 
-// StartNfacctd starts nfacctd and waits until it listens.
+// StartNfacctd starts nfacctd and waits until it listens, and until its plugin
+// has purged an empty cache: one that does not wait for records yet is not woken
+// by them, and one that still makes its cache when it is told to end forgets all.
 func StartNfacctd(t testing.TB, c NfacctdConfig) *Nfacctd {
 	t.Helper()
 	process.Need(t, "nfacctd")
 	dir := t.TempDir()
 	n := &Nfacctd{Address: endpoint(t, c.Address), t: t, file: filepath.Join(dir, "flows.json")}
 	primitives, configuration := filepath.Join(dir, "primitives"), filepath.Join(dir, "nfacctd.conf")
-	entries := c.Entries
-	if entries == 0 {
-		entries = 300_007
+	records := c.Records
+	if records == 0 {
+		records = 10_000
 	}
-	text := fmt.Sprintf(nfacctdConfiguration, n.Address.Addr(), n.Address.Port(), primitives, entries, n.file)
+	text := fmt.Sprintf(nfacctdConfiguration, n.Address.Addr(), n.Address.Port(), 640*records, primitives, records/8+1, n.file)
 	for name, text := range map[string]string{primitives: nfacctdPrimitives, configuration: text} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	n.process = process.Start(t, c.Command.Make("nfacctd", "-f", configuration), process.Printed("waiting for NetFlow/IPFIX data"))
+	n.process = process.Start(t, c.Command.Make("nfacctd", "-f", configuration), func(p *process.Process) bool {
+		return process.Printed("waiting for NetFlow/IPFIX data")(p) && process.Printed("Purging cache - END")(p)
+	})
 	return n
 }
 
-// Stop ends nfacctd, which then has written all that it received.
-func (n *Nfacctd) Stop() {
-	drained(n.process.Pid(), n.Address.Port())
+// Stop ends nfacctd when it has written so many records; at its end it gives its
+// plugin two seconds, whatever that still has to read. Where records are missing
+// Stop ends it all the same when none has come for the time of patience.
+func (n *Nfacctd) Stop(records int) {
+	written := 0
+	for since := time.Now(); written < records && time.Since(since) < patience; time.Sleep(50 * time.Millisecond) {
+		if more := n.written(); more > 0 {
+			written += more
+			since = time.Now()
+		}
+	}
 	n.process.Stop(syscall.SIGINT, patience)
 }
 
+// written counts the records that have come to the file since the last call:
+// each is a line.
+func (n *Nfacctd) written() (lines int) {
+	file, err := os.Open(n.file)
+	if err != nil {
+		return 0 // nothing has come yet
+	}
+	defer file.Close()
+	buf := make([]byte, 1<<18)
+	for {
+		m, err := file.ReadAt(buf, n.counted)
+		n.counted += int64(m)
+		lines += bytes.Count(buf[:m], []byte("\n"))
+		if err != nil {
+			return lines
+		}
+	}
+}
+
 // Errors returns what nfacctd has complained about: sequence numbers, lengths,
-// padding, unknown templates.
+// padding, unknown templates. That the socket which wakes its plugin is small
+// does no harm.
 func (n *Nfacctd) Errors() (lines []string) {
 	for line := range strings.Lines(n.process.Out.String()) {
+		if strings.Contains(line, "ctrl channel") {
+			continue
+		}
 		for _, word := range []string{"WARN", "ERROR", "expecting flow", "discarded", "unknown template", "malformed"} {
 			if strings.Contains(line, word) {
 				lines = append(lines, strings.TrimSpace(line))
@@ -103,8 +160,9 @@ func (n *Nfacctd) Errors() (lines []string) {
 	return lines
 }
 
-// Flows returns what nfacctd wrote at its end. It adds up records that agree in
-// all elements; in v5 and v9 it reads times in seconds only, so they are missing.
+// Flows returns what nfacctd has written. In v5 and v9 it reads the seconds of
+// times only: these are flowStartSeconds and flowEndSeconds. It adds up records
+// of one datagram that agree in all elements.
 func (n *Nfacctd) Flows() []Flow {
 	n.t.Helper()
 	file, err := os.Open(n.file)
@@ -139,6 +197,13 @@ var (
 		"next_hop": "ipNextHopIPv4Address", "min_ttl": "minimumTTL", "max_ttl": "maximumTTL",
 		"min_length": "minimumIpTotalLength", "max_length": "maximumIpTotalLength",
 		"direction": "flowDirection", "forwarding": "forwardingStatus", "end_reason": "flowEndReason",
+		"next_hop6": "ipNextHopIPv6Address", "version": "ipVersion", "dscp": "ipDiffServCodePoint",
+		"flow_label": "flowLabelIPv6", "icmp6": "icmpTypeCodeIPv6", "priority": "dot1qPriority",
+		"customer_vlan": "dot1qCustomerVlanId", "customer_priority": "dot1qCustomerPriority",
+		"label_depth": "mplsLabelStackDepth",
+	}
+	nfacctdLabels = map[string]string{
+		"label1": "mplsTopLabelStackSection", "label2": "mplsLabelStackSection2", "label3": "mplsLabelStackSection3",
 	}
 )
 
@@ -152,15 +217,28 @@ func nfacctdFlow(r Flow) Flow {
 			f[ours] = r[name]
 		}
 	}
+	for name, ours := range nfacctdLabels {
+		if label := strings.ReplaceAll(r[name], "-", ""); !isZero(label) {
+			f[ours] = label
+		}
+	}
+	if label, err := strconv.ParseUint(strings.ReplaceAll(r["flow_label9"], "-", ""), 16, 32); err == nil && r["export_proto_version"] == "9" {
+		f["flowLabelIPv6"] = strconv.FormatUint(label, 10)
+	}
 	version := "IPv4"
 	if strings.Contains(r["ip_src"], ":") {
 		version = "IPv6"
 	}
+	if !isZero(r["icmp"]) {
+		f["icmpTypeCode"+version] = r["icmp"]
+	}
 	f["source"+version+"Address"], f["destination"+version+"Address"] = r["ip_src"], r["ip_dst"]
 	f["source"+version+"PrefixLength"], f["destination"+version+"PrefixLength"] = r["mask_src"], r["mask_dst"]
 	first, last := nfacctdTime(r["timestamp_start"]), nfacctdTime(r["timestamp_end"])
-	if first%1000 != 0 || last%1000 != 0 {
+	if r["export_proto_version"] == "10" {
 		f["flowStartMilliseconds"], f["flowEndMilliseconds"] = strconv.FormatInt(first, 10), strconv.FormatInt(last, 10)
+	} else {
+		f["flowStartSeconds"], f["flowEndSeconds"] = strconv.FormatInt(first/1000, 10), strconv.FormatInt(last/1000, 10)
 	}
 	return f
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
 	"os/exec"
 	"regexp"
@@ -100,23 +101,24 @@ var nfcapdError = regexp.MustCompile(`(?i)(error|fail|skip|malformed|unknown|une
 
 // Flows returns the records of the files that nfcapd has closed, or those that a
 // filter of nfdump's lets through.
-func (n *Nfcapd) Flows(filter ...string) []Flow {
+func (n *Nfcapd) Flows(filter ...string) (flows []Flow) {
 	n.t.Helper()
 	out := n.nfdump(append([]string{"-q", "-o", "json"}, filter...)...)
-	if open := bytes.IndexByte(out, '{'); open < 0 {
+	open := bytes.IndexByte(out, '{')
+	if open < 0 {
 		return nil
-	} else if out = out[open:]; true {
-		out = append(append([]byte{'['}, bytes.TrimRight(out, "]\n\r\t ")...), ']')
 	}
-	var records []map[string]any
-	d := json.NewDecoder(bytes.NewReader(out))
+	// Of an array it prints what is between the brackets.
+	d := json.NewDecoder(io.MultiReader(strings.NewReader("["), bytes.NewReader(out[open:]), strings.NewReader("]")))
 	d.UseNumber()
-	if err := d.Decode(&records); err != nil {
-		n.t.Fatalf("read nfdump's JSON: %v", err)
+	_, err := d.Token()
+	for record := map[string]any{}; err == nil && d.More(); clear(record) {
+		if err = d.Decode(&record); err == nil {
+			flows = append(flows, nfdumpFlow(record))
+		}
 	}
-	flows := make([]Flow, 0, len(records))
-	for _, r := range records {
-		flows = append(flows, nfdumpFlow(r))
+	if err != nil {
+		n.t.Fatalf("read nfdump's JSON: %v", err)
 	}
 	return flows
 }
@@ -148,7 +150,7 @@ var undecoded = []string{"direction", "fwd_status"}
 func nfdumpFlow(r map[string]any) Flow {
 	f := Flow{}
 	for name, value := range r {
-		text := fmt.Sprint(value)
+		text := text(value)
 		if ours := nfdumpNames[name]; ours != "" && !(text == "0" && slices.Contains(undecoded, name)) {
 			f[ours] = text
 		}

@@ -107,22 +107,38 @@ func (r *Recorder) Settle(quiet time.Duration) {
 }
 
 // Forward sends the recorded datagrams to another collector on this host, from
-// one socket, at so many a second that its buffer does not overflow.
-func (r *Recorder) Forward(to netip.AddrPort, rate int) {
+// one socket. It lets the collector read before it sends more than any buffer
+// takes, so that none is lost however slow the collector is.
+func (r *Recorder) Forward(to netip.AddrPort) {
 	r.t.Helper()
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer conn.Close()
-	begun := time.Now()
 	for i, d := range r.Datagrams() {
-		time.Sleep(time.Duration(i)*time.Second/time.Duration(rate) - time.Since(begun))
+		if i%50 == 0 {
+			r.awaitRead(to.Port())
+		}
 		if _, err := conn.Write(d.Data); err != nil {
 			r.t.Fatalf("forward to %s: %v", to, err)
 		}
 	}
 }
+
+// awaitRead waits until nothing is left to read at a UDP port of this host.
+func (r *Recorder) awaitRead(port uint16) {
+	r.t.Helper()
+	for begun := time.Now(); queued(os.Getpid(), port); time.Sleep(200 * time.Microsecond) {
+		if time.Since(begun) > patience {
+			r.t.Fatalf("the collector at port %d does not read", port)
+		}
+	}
+}
+
+// collectorPort is the port to which a capture file's datagrams go: tshark takes
+// some of those that a recorder may be given for a traceroute's, and says so.
+const collectorPort = 2055
 
 // WritePcap writes the datagrams with UDP and IP headers to a capture file of
 // the test's own and returns its name.
@@ -139,7 +155,7 @@ func (r *Recorder) WritePcap() string {
 		r.t.Fatal(err)
 	}
 	for _, d := range r.Datagrams() {
-		data, err := packet(d, r.Address)
+		data, err := packet(d, netip.AddrPortFrom(r.Address.Addr(), collectorPort))
 		if err == nil {
 			err = w.WritePacket(gopacket.CaptureInfo{Timestamp: d.Time, CaptureLength: len(data), Length: len(data)}, data)
 		}

@@ -16,9 +16,8 @@ import (
 
 // Tshark reads a capture file of export datagrams.
 type Tshark struct {
-	// File is the capture file and Port the collector's.
+	// File is the capture file.
 	File string
-	Port uint16
 
 	t testing.TB
 }
@@ -27,12 +26,12 @@ type Tshark struct {
 func NewTshark(t testing.TB, r *Recorder) *Tshark {
 	t.Helper()
 	process.Need(t, "tshark")
-	return &Tshark{File: r.WritePcap(), Port: r.Address.Port(), t: t}
+	return &Tshark{File: r.WritePcap(), t: t}
 }
 
 func (s *Tshark) run(args ...string) []byte {
 	s.t.Helper()
-	cmd := exec.Command("tshark", append([]string{"-n", "-r", s.File, "-d", fmt.Sprintf("udp.port==%d,cflow", s.Port)}, args...)...)
+	cmd := exec.Command("tshark", append([]string{"-n", "-r", s.File, "-d", fmt.Sprintf("udp.port==%d,cflow", collectorPort)}, args...)...)
 	cmd.Env = append(cmd.Environ(), "TZ=UTC")
 	return process.Run(s.t, cmd)
 }

@@ -28,7 +28,7 @@ func TestSysUpTimeWraps(t *testing.T) {
 				t.Fatal(err)
 			}
 			nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{})
-			r.Forward(nfcapd.Address, 5000)
+			r.Forward(nfcapd.Address)
 			nfcapd.Stop()
 			got := nfcapd.Flows()
 			if len(got) != 2000 {

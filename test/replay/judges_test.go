@@ -9,24 +9,34 @@ import (
 	"cacheflow/test/judge"
 )
 
-// Three collectors decode over 100 000 records with template refreshes (nfacctd
-// is asked about fewer, in test/judge and export). None complains, and every value that one decodes is that of the JSON of the same
+// Four collectors decode over 100 000 records with template refreshes. None
+// complains, and every value that one decodes is that of the JSON of the same
 // replay: to the millisecond in v5 and IPFIX; in v9, whose header counts whole
-// seconds, within one second and with exact durations.
+// seconds, within one second and with exact durations; nfacctd has no
+// milliseconds in v5 either.
 func TestJudgesAgree(t *testing.T) {
-	file, _ := capture(t, lifelike(400_000, 60_000))
+	file, _ := capture(t, lifelike(275_000, 41_250))
 	args := []string{"--entries", "4096", "--active", "60s", file}
+	var printed []byte
+	var records []judge.Flow
 	for protocol, tolerance := range map[string]time.Duration{"netflow5": 0, "netflow9": time.Second, "ipfix": 0} {
 		t.Run(protocol, func(t *testing.T) {
 			r := judge.StartRecorder(t, netip.AddrPort{})
-			printed := cacheflow(t, nil, append([]string{"-o", "json", "-e", r.Address.String(), "--protocol", protocol}, args...)...)
+			out := cacheflow(t, nil, append([]string{"-o", "json", "-e", r.Address.String(), "--protocol", protocol}, args...)...)
 			r.Settle(100 * time.Millisecond)
-			want, err := judge.ReadJSON(bytes.NewReader(printed))
-			if err != nil {
-				t.Fatal(err)
+			if printed == nil {
+				var err error
+				if records, err = judge.ReadJSON(bytes.NewReader(out)); err != nil {
+					t.Fatal(err)
+				}
+				printed = out
 			}
+			if !bytes.Equal(out, printed) {
+				t.Fatal("the JSON differs from that of another protocol")
+			}
+			want := records
 			if protocol == "netflow5" {
-				want = only(want, "ipVersion", "4")
+				want = only(records, "ipVersion", "4")
 			}
 			t.Logf("%d records in %d datagrams", len(want), len(r.Datagrams()))
 			if len(want) < 100_000 {
@@ -38,6 +48,15 @@ func TestJudgesAgree(t *testing.T) {
 					t.Errorf("%s: %s", name, d)
 				}
 			}
+			nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 16 << 20})
+			nfacctd := judge.StartNfacctd(t, judge.NfacctdConfig{Records: len(want)})
+			r.Forward(nfcapd.Address)
+			r.Forward(nfacctd.Address)
+			stopped := make(chan struct{})
+			go func() { // it writes while others read
+				defer close(stopped)
+				nfacctd.Stop(len(want))
+			}()
 			flows, err := judge.Goflow2(r.Datagrams())
 			if err != nil {
 				t.Error(err)
@@ -48,13 +67,17 @@ func TestJudgesAgree(t *testing.T) {
 			for _, e := range tshark.Errors() {
 				t.Errorf("tshark: %s", e)
 			}
-			nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 16 << 20})
-			r.Forward(nfcapd.Address, 5000)
 			nfcapd.Stop()
 			for _, e := range nfcapd.Errors() {
 				t.Errorf("nfcapd: %s", e)
 			}
 			compare("nfdump", nfcapd.Flows())
+
+			<-stopped
+			for _, e := range nfacctd.Errors() {
+				t.Errorf("nfacctd: %s", e)
+			}
+			compare("nfacctd", nfacctd.Flows())
 		})
 	}
 }
