@@ -2,10 +2,9 @@ package judge
 
 import (
 	"bufio"
-	"bytes"
+	"errors"
 	"fmt"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,19 +28,18 @@ func NewTshark(t testing.TB, r *Recorder) *Tshark {
 	return &Tshark{File: r.WritePcap(), t: t}
 }
 
-func (s *Tshark) run(args ...string) []byte {
-	s.t.Helper()
+func (s *Tshark) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("tshark", append([]string{"-n", "-r", s.File, "-d", fmt.Sprintf("udp.port==%d,cflow", collectorPort)}, args...)...)
 	cmd.Env = append(cmd.Environ(), "TZ=UTC")
-	return process.Run(s.t, cmd)
+	return cmd
 }
 
 // Errors returns what tshark complains about: malformed packets, sequence
 // errors of v9 and IPFIX, data without a template.
 func (s *Tshark) Errors() (lines []string) {
 	s.t.Helper()
-	out := s.run("-Y", "_ws.expert || _ws.malformed || !cflow || (cflow.flowset_id >= 256 && !cflow.template_frame)",
-		"-T", "fields", "-e", "frame.number", "-e", "frame.protocols", "-e", "_ws.expert.message", "-e", "cflow.template_frame")
+	out := process.Run(s.t, s.command("-Y", "_ws.expert || _ws.malformed || !cflow || (cflow.flowset_id >= 256 && !cflow.template_frame)",
+		"-T", "fields", "-e", "frame.number", "-e", "frame.protocols", "-e", "_ws.expert.message", "-e", "cflow.template_frame"))
 	for line := range strings.Lines(string(out)) {
 		lines = append(lines, strings.TrimSpace(line))
 	}
@@ -55,14 +53,22 @@ func (s *Tshark) Flows(n int) []Flow {
 	if n > 0 {
 		args = append(args, "-c", strconv.Itoa(n))
 	}
+	cmd := s.command(args...)
+	out, err := cmd.StdoutPipe() // some 70 KB a datagram
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	var p pdml
-	lines := bufio.NewScanner(bytes.NewReader(s.run(args...)))
+	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		p.line(lines.Text())
 	}
-	if err := lines.Err(); err != nil {
-		s.t.Fatal(err)
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
+		s.t.Fatalf("%s: %v", cmd, err)
 	}
 	p.finish()
 	return p.flows
@@ -77,7 +83,14 @@ type pdml struct {
 	labels      int
 }
 
-var pdmlField = regexp.MustCompile(`<field name="([^"]*)".* show="([^"]*)"`)
+// attribute returns the value of an attribute in a line of a field, and what
+// follows it.
+func attribute(line, before string) (value, rest string, ok bool) {
+	if _, rest, ok = strings.Cut(line, before); ok {
+		value, rest, ok = strings.Cut(rest, `"`)
+	}
+	return value, rest, ok
+}
 
 // tsharkNames are the fields that tshark shows as they are.
 var tsharkNames = map[string]string{
@@ -100,14 +113,17 @@ var tsharkNames = map[string]string{
 }
 
 func (p *pdml) line(text string) {
-	m := pdmlField.FindStringSubmatch(text)
-	if m == nil {
+	field, rest, ok := attribute(text, `<field name="`)
+	if !ok {
 		return
 	}
-	name, isOurs := strings.CutPrefix(m[1], "cflow.")
-	show := m[2]
+	show, _, ok := attribute(rest, ` show="`)
+	if !ok {
+		return
+	}
+	name, isOurs := strings.CutPrefix(field, "cflow.")
 	switch {
-	case m[1] == "" && (strings.HasPrefix(show, "Flow ") || strings.HasPrefix(show, "pdu ")):
+	case field == "" && (strings.HasPrefix(show, "Flow ") || strings.HasPrefix(show, "pdu ")):
 		p.finish()
 		p.flow = Flow{}
 	case isOurs && name == "version":

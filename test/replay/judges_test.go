@@ -67,6 +67,7 @@ func TestJudgesAgree(t *testing.T) {
 			for _, e := range tshark.Errors() {
 				t.Errorf("tshark: %s", e)
 			}
+			compare("tshark", tshark.Flows(0))
 			nfcapd.Stop()
 			for _, e := range nfcapd.Errors() {
 				t.Errorf("nfcapd: %s", e)

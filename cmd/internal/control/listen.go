@@ -57,7 +57,7 @@ func Listen(path string, mode fs.FileMode) (net.Listener, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("control socket %s: permission denied: run as root or choose another path", path)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("control socket %s: its directory does not exist", path)
+		return nil, fmt.Errorf("control socket %s: its directory does not exist: choose another path by --socket", path)
 	}
 	return nil, fmt.Errorf("control socket %s: %w", path, errors.Unwrap(err))
 }
