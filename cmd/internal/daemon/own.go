@@ -43,7 +43,7 @@ func (o *ownExports) filter(batch []flow.Packet, ignored *cache.Sum) []flow.Pack
 	kept := 0
 	for i := range batch {
 		p := &batch[i]
-		if p.Protocol == flow.ProtocolUDP && isOwn(*pairs, &p.Key) {
+		if isOwn(*pairs, &p.Key) {
 			ignored.Flows++
 			ignored.Packets += p.Packets
 			ignored.Octets += p.Octets
@@ -57,10 +57,13 @@ func (o *ownExports) filter(batch []flow.Packet, ignored *cache.Sum) []flow.Pack
 	return batch[:kept]
 }
 
+// isOwn asks first what is nearly always false, and not for the protocol, which
+// the processor cannot foresee.
 func isOwn(pairs []ownPair, k *flow.Key) bool {
 	for i := range pairs {
 		p := &pairs[i]
-		if p.dstPort == k.DstPort && p.srcPort == k.SrcPort && p.version == k.Version && p.src == k.Src && p.dst == k.Dst {
+		if p.dstPort == k.DstPort && p.srcPort == k.SrcPort && k.Protocol == flow.ProtocolUDP &&
+			p.version == k.Version && p.src == k.Src && p.dst == k.Dst {
 			return true
 		}
 	}
