@@ -65,7 +65,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 fuzz-short:
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=20s
 
-lint: cross check-generated ## check format, vet, staticcheck, foreign architectures, go.mod and generated files
+lint: cross check-generated ## check format, vet, staticcheck, foreign architectures (32 bits by tests), go.mod and generated files
 	@files=$$(gofmt -l cache capture cmd export test); [ -z "$$files" ] || { echo "gofmt would change: $$files"; exit 1; }
 	@$(GO) vet ./...
 	@$(GO) run $(STATICCHECK) ./...
@@ -74,6 +74,7 @@ lint: cross check-generated ## check format, vet, staticcheck, foreign architect
 cross:
 	@for arch in $(CROSS); do GOOS=linux GOARCH=$$arch $(GO) vet ./... || exit 1; done
 	@GOOS=darwin $(GO) vet $(PORTABLE)
+	@[ "$$($(GO) env GOHOSTARCH)" != amd64 ] || GOARCH=386 $(GO) test -short ./cache/flow ./cache ./capture ./export
 
 generate: ## make the generated files anew
 	@$(GO) generate ./...

@@ -91,6 +91,7 @@ func BenchmarkFlush(b *testing.B) {
 	table := benchTable(b, flows)
 	ps := frames(flows, flows)
 	b.ReportAllocs()
+	b.ResetTimer()
 	for left := b.N; left > 0; left -= flows {
 		b.StopTimer()
 		table.Observe(ps)

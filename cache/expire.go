@@ -15,21 +15,22 @@ func (t *Table) Expire(horizon flow.Time, limit int) (n int) {
 
 // expire ends flows from the old end of one ring until one is not due.
 func (t *Table) expire(r ring, sentinel uint32, horizon flow.Time, n, limit int) int {
-	var who [batch]uint32
+	var slots [batch]uint32
+	var reasons [batch]flow.EndReason
 	for n < limit {
-		k, i := 0, t.nodes.oldest(r, sentinel)
-		for k < min(batch, limit-n) && i != sentinel && t.due(i, horizon) != 0 {
-			who[k] = i
-			k++
+		k := 0
+		for i := t.nodes.oldest(r, sentinel); k < min(batch, limit-n) && i != sentinel; k++ {
+			reason := t.due(i, horizon)
+			if reason == 0 {
+				break
+			}
+			slots[k], reasons[k] = i, reason
 			i = t.nodes[i].links[r].prev
 		}
 		if k == 0 {
 			break
 		}
-		t.approach(who[:k])
-		for _, i := range who[:k] {
-			t.leave(i, t.due(i, horizon))
-		}
+		t.leave(slots[:k], reasons[:k])
 		n += k
 	}
 	return n
@@ -70,79 +71,46 @@ func (t *Table) evict() {
 	if reason == 0 {
 		reason = flow.LackOfResources
 	}
-	t.leave(i, reason)
+	t.end(i, t.seeds.hash(&t.sums[i].Key), reason)
 }
 
-// Flush ends flows that are in the cache, at most limit of them, and returns how
-// many left. It goes on where the last call stopped, and by slots, which lie in a
-// row: in an empty cache they were given out in the order of the first packets.
+// Flush ends the flows that are in the cache, at most limit of them, and returns
+// how many left: by age, those that carried FIN or RST after the others. In a
+// cache that filled without losing a flow that is their order in memory.
 func (t *Table) Flush(limit int) (n int) {
-	var who [batch]uint32
+	n = t.flush(t.made, 0, limit)
+	return t.flush(t.ended, n, limit)
+}
+
+// flush ends flows from the old end of one ring by age.
+func (t *Table) flush(sentinel uint32, n, limit int) int {
+	var slots [batch]uint32
 	for n < limit {
-		k := t.sweep(who[:min(batch, limit-n)])
+		k := t.nodes.collect(byAge, sentinel, slots[:min(batch, limit-n)])
 		if k == 0 {
 			break
 		}
-		t.approach(who[:k])
-		for _, i := range who[:k] {
-			t.leave(i, flow.ForcedEnd)
-		}
+		t.leave(slots[:k], forced[:k])
 		n += k
 	}
 	return n
 }
 
-// sweep fills who with the next slots that hold a flow, and returns how many
-// there were.
-func (t *Table) sweep(who []uint32) (n int) {
-	for left := t.stats.Active; left > 0 && n < len(who); {
-		if t.swept++; t.swept >= t.entries {
-			t.swept = 0
-		}
-		if t.sums[t.swept].Packets != 0 {
-			who[n] = t.swept
-			n++
-			left--
-		}
+// forced is the reason of a batch that is flushed.
+var forced = func() (reasons [batch]flow.EndReason) {
+	for i := range reasons {
+		reasons[i] = flow.ForcedEnd
 	}
-	return n
-}
+	return reasons
+}()
 
-// oldest fills who with the least recently used slots, and returns how many
-// there were.
-func (t *Table) oldest(who []uint32) (n int) {
-	for i := t.nodes.oldest(byUse, t.used); n < len(who) && i != t.used; n++ {
-		who[n] = i
-		i = t.nodes[i].links[byUse].prev
+// leave ends up to batch flows, in order.
+func (t *Table) leave(slots []uint32, reasons []flow.EndReason) {
+	var hashes [batch]uint32
+	t.prefetchSlots(slots, &hashes)
+	for k, i := range slots {
+		t.end(i, hashes[k], reasons[k])
 	}
-	return n
-}
-
-// approach loads what the leaving of these slots is about to touch, as prefetch
-// does for packets.
-func (t *Table) approach(who []uint32) {
-	x := t.touched
-	for _, i := range who {
-		x ^= t.sums[i].Version ^ byte(t.sums[i].First) ^ byte(t.nodes[i].mark)
-	}
-	for _, i := range who {
-		l := &t.nodes[i].links
-		x ^= byte(t.nodes[l[byUse].prev].mark) ^ byte(t.nodes[l[byUse].next].mark)
-		x ^= byte(t.nodes[l[byAge].prev].mark) ^ byte(t.nodes[l[byAge].next].mark)
-	}
-	var hash [batch]uint32
-	for k, i := range who {
-		hash[k] = t.seeds.hash(&t.sums[i].Key)
-	}
-	for _, h := range hash[:len(who)] {
-		x ^= byte(t.index[t.index.home(h)])
-	}
-	t.touched = x
-}
-
-// leave ends a flow of which only the slot is known.
-func (t *Table) leave(i uint32, reason flow.EndReason) {
-	t.end(i, t.seeds.hash(&t.sums[i].Key), reason)
 }
 
 // end takes the flow out of the cache and hands its record over.
@@ -152,7 +120,6 @@ func (t *Table) end(i, hash uint32, reason flow.EndReason) {
 	t.nodes.remove(byAge, i)
 	t.record(i)
 	t.out.End = reason
-	t.sums[i].Packets = 0
 	t.nodes[i].links[byAge].next = t.freeHead
 	t.freeHead = i
 	t.left(&t.out)

@@ -111,8 +111,8 @@ func (m *model) expire(horizon flow.Time) {
 	}
 }
 
-// byKey orders the records that one operation made, for comparison: in which
-// order several flows leave at once is told apart elsewhere.
+// byKey orders the records that one operation made, for comparison: of several
+// flows that leave at once the model does not know the order.
 func byKey(a, b flow.Record) int {
 	if d := int(a.SrcPort) - int(b.SrcPort); d != 0 {
 		return d
@@ -162,6 +162,15 @@ func runModel(t *testing.T, data []byte, c Config) {
 			t.Fatalf("%d flows in the cache, %d in the model", n, len(m.flows))
 		}
 	}
+	checkInvariants(t, table)
+	order := m.flows
+	table.Each(func(r *flow.Record) bool {
+		if len(order) == 0 || r.Packet != order[0].Packet {
+			t.Fatal("the order of use differs from the model's")
+		}
+		order = order[1:]
+		return true
+	})
 	table.Flush(1 << 30)
 	for len(m.flows) > 0 {
 		m.leave(0, flow.ForcedEnd)

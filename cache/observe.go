@@ -2,77 +2,18 @@ package cache
 
 import "cacheflow/cache/flow"
 
-// batch is how many observations are looked up at once: enough for their cache
-// misses to overlap, few enough to stay in the first-level cache.
-const batch = 32
-
-// lookups is where the flows of a batch are.
-type lookups struct {
-	hash [batch]uint32
-	slot [batch]uint32 // as likely has it
-}
-
 // Observe adds each observation to its flow, in order, making the flow where
 // there is none. A flow that a packet finds past its timeout leaves first.
 func (t *Table) Observe(ps []flow.Packet) {
-	var l lookups
+	var hashes [batch]uint32
 	for len(ps) > 0 {
 		n := min(len(ps), batch)
-		t.prefetch(ps[:n], &l)
+		t.prefetchPackets(ps[:n], &hashes)
 		for i := range n {
-			t.observe(&ps[i], l.hash[i])
+			t.observe(&ps[i], hashes[i])
 		}
 		ps = ps[n:]
 	}
-}
-
-// prefetch hashes the keys and loads what observe is about to touch, step by
-// step: the index, then the flow, then its neighbours. The loads of one step do
-// not depend on each other, so the processor overlaps their cache misses, as far
-// as it looks ahead: the loops that load do nothing else.
-func (t *Table) prefetch(ps []flow.Packet, l *lookups) {
-	for i := range ps {
-		l.hash[i] = t.seeds.hash(&ps[i].Key)
-	}
-	x := t.touched
-	for _, h := range l.hash[:len(ps)] {
-		x ^= byte(t.index[t.index.home(h)])
-	}
-	known := 0
-	for _, h := range l.hash[:len(ps)] {
-		if s, ok := t.likely(h); ok {
-			l.slot[known] = s
-			known++
-		}
-	}
-	for _, s := range l.slot[:known] {
-		x ^= t.sums[s].Version ^ byte(t.sums[s].First) ^ byte(t.nodes[s].mark)
-	}
-	for _, s := range l.slot[:known] {
-		use := t.nodes[s].links[byUse]
-		x ^= byte(t.nodes[use.prev].mark) ^ byte(t.nodes[use.next].mark)
-	}
-	t.touched = x
-	if made := len(ps) - known; made > 0 && t.freeHead == t.entries {
-		n := t.oldest(l.slot[:made])
-		t.approach(l.slot[:n])
-	}
-}
-
-// likely returns the slot whose hash is h, without comparing keys; false where
-// there is none near its home.
-func (t *Table) likely(h uint32) (slot uint32, ok bool) {
-	i := t.index.home(h)
-	for range 4 {
-		v := t.index[i]
-		if uint32(v>>32) == h && v != 0 {
-			return uint32(v) - 1, true
-		}
-		if i++; v == 0 || i == len(t.index) {
-			break
-		}
-	}
-	return 0, false
 }
 
 func (t *Table) observe(p *flow.Packet, hash uint32) {
@@ -153,7 +94,9 @@ func (t *Table) create(p *flow.Packet, hash uint32) {
 	t.added(s)
 }
 
-// route asks for the way that a new flow takes, once for its life.
+// route asks for the way that a new flow takes, once for its life. The answer is
+// put together in t.out, where no record is under way now; a variable would
+// escape to the heap.
 func (t *Table) route(i uint32) {
 	s, n, r := &t.sums[i], &t.nodes[i], &t.out.Route
 	*r = flow.Route{}

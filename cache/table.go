@@ -31,7 +31,7 @@ type Config struct {
 	Router Router
 	// Alloc returns zeroed memory for the table, aligned to 128 octets, for as
 	// long as the table lives. It is called once; nil takes Go's heap.
-	Alloc func(octets int) []byte
+	Alloc func(octets int) ([]byte, error)
 	// Emit is handed each record that leaves, which it must copy: the record is
 	// valid during the call only. It must not call the table.
 	Emit func(*flow.Record)
@@ -71,7 +71,7 @@ type node struct {
 type Table struct {
 	seeds    seeds
 	index    index
-	sums     []flow.Packet // of a free slot, Packets is 0
+	sums     []flow.Packet
 	nodes    nodes
 	nextHops [][16]byte // valid where the node has a nextHopVersion
 	used     uint32     // the sentinels
@@ -79,18 +79,17 @@ type Table struct {
 	ended    uint32
 	freeHead uint32 // first free slot, chained by the age's next; the number of entries where there is none
 	entries  uint32
-	swept    uint32 // the slot that Flush ended last
 
 	inactive           flow.Time
 	activeMs, lingerMs uint32
 	inactiveMs         uint32
 
-	now     flow.Time // the largest time seen so far
-	router  Router
-	emit    func(*flow.Record)
-	out     flow.Record // what emit is handed
-	touched byte        // keeps the loads of prefetch alive
-	stats   Stats
+	now    flow.Time // the largest time seen so far
+	router Router
+	emit   func(*flow.Record)
+	out    flow.Record // what emit is handed; scratch of route
+	sink   byte        // keeps the loads of prefetching alive
+	stats  Stats
 }
 
 // New returns an empty table. All of its memory is allocated here.
@@ -111,9 +110,12 @@ func New(c Config) (*Table, error) {
 	}
 	alloc := c.Alloc
 	if alloc == nil {
-		alloc = func(octets int) []byte { return make([]byte, octets) }
+		alloc = func(octets int) ([]byte, error) { return make([]byte, octets), nil }
 	}
-	m := alloc(int(c.Memory()))
+	m, err := alloc(int(c.Memory()))
+	if err != nil {
+		return nil, fmt.Errorf("cache of %d entries: %w", c.Entries, err)
+	}
 	n := uint32(c.Entries)
 	t := &Table{
 		seeds:      newSeeds(c.Seed),
@@ -125,7 +127,6 @@ func New(c Config) (*Table, error) {
 		made:       n,
 		ended:      n + 1,
 		entries:    n,
-		swept:      n - 1,
 		inactive:   flow.Time(c.Inactive),
 		inactiveMs: milliseconds(flow.Time(c.Inactive)),
 		activeMs:   milliseconds(flow.Time(c.Active)),
@@ -140,8 +141,8 @@ func New(c Config) (*Table, error) {
 	return t, nil
 }
 
-// take cuts room for n elements off the front of m. T holds no pointers, and is
-// a multiple of eight octets long.
+// take cuts room for n elements off the front of m. T holds no pointers, and all
+// that is taken is a multiple of eight octets long.
 func take[T any](m *[]byte, n int) []T {
 	var element T
 	octets := n * int(unsafe.Sizeof(element))

@@ -22,8 +22,8 @@ func (d Direction) String() string {
 // Key is the router's Flow Key: addresses, ports, protocol, ToS and input
 // interface, and the direction, which tells flows metered at egress apart.
 //
-// A Key has no padding and is compared with ==. Whoever fills one in leaves
-// every octet that it does not use at zero.
+// A Key has no padding and is compared with == or Equal. Whoever fills one in
+// leaves every octet that it does not use at zero.
 type Key struct {
 	// Src and Dst hold an IPv6 address, or an IPv4 address in their first four
 	// octets with zeros behind it; Version tells which.

@@ -23,7 +23,7 @@ type Packet struct {
 	// TCPFlags is the OR of the TCP control bits.
 	TCPFlags       uint16
 	MinTTL, MaxTTL uint8
-	Packets        uint64
+	Packets        uint64 // at least 1
 	// Octets counts IP total lengths (RFC 5102 octetDeltaCount), not frames.
 	Octets      uint64
 	First, Last Time
@@ -49,6 +49,8 @@ type Packet struct {
 	// was observed there; else 0, until the flow's route lookup fills it in. A
 	// flow whose Egress stays 0 is local or unroutable: Route.Status tells.
 	Egress uint32
+
+	_ [4]byte // to 128 octets, two cache lines, where uint64 is aligned to four as well
 }
 
 // Sum adds p to the observation s of the same flow.

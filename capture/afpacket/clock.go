@@ -13,8 +13,8 @@ const (
 	// stamped before it gets its place there (by the driver's interrupt, on
 	// another CPU). A stamp that is older still is moved up to the horizon.
 	slack = flow.Time(5 * time.Millisecond)
-	// jump is how far a stamp lies outside of what can be, or the wall clock off
-	// the timeline, that it counts as a jump of the clock.
+	// jump is how far a stamp lies outside of what can be, or the wall clock moves
+	// against the timeline between two looks, that it counts as a jump of the clock.
 	jump = flow.Time(time.Second)
 )
 

@@ -57,6 +57,7 @@ func TestJudgesAgree(t *testing.T) {
 				defer close(stopped)
 				nfacctd.Stop(len(want))
 			}()
+			t.Cleanup(func() { <-stopped })
 			flows, err := judge.Goflow2(r.Datagrams())
 			if err != nil {
 				t.Error(err)

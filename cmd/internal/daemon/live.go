@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -106,6 +107,13 @@ func (s *session) open() (err error) {
 	}
 	s.name = s.routes.InterfaceName
 	c := s.Live.Capture
+	if c.Workers == 0 {
+		c.Workers = min(runtime.NumCPU(), afpacket.MaxWorkers)
+	}
+	// The tables before the rings: to touch all of a large one takes a while.
+	if err = s.makeShards(c.Workers); err != nil {
+		return err
+	}
 	c.Clock = afpacket.Clock{Now: s.now, Realtime: func() int64 { return time.Now().UnixNano() }}
 	c.Seed = uint32(random())
 	c.Log = s.Log
@@ -113,14 +121,17 @@ func (s *session) open() (err error) {
 	if s.capture, err = afpacket.Open(c); err != nil {
 		return err
 	}
-	return s.makeShards()
+	for i, source := range s.capture.Sources() {
+		s.shards[i].source = source
+	}
+	return nil
 }
 
-func (s *session) makeShards() error {
-	sources := s.capture.Sources()
+// makeShards makes the workers' shards, which have no source yet.
+func (s *session) makeShards(workers int) error {
 	s.cache = s.Live.Cache
-	s.cache.Entries = max((s.cache.Entries+len(sources)-1)/len(sources), cache.MinEntries)
-	for _, source := range sources {
+	s.cache.Entries = max((s.cache.Entries+workers-1)/workers, cache.MinEntries)
+	for range workers {
 		c := s.cache
 		c.Seed = [2]uint64{random(), random()}
 		reader, err := s.routes.NewReader()
@@ -128,14 +139,14 @@ func (s *session) makeShards() error {
 			return fmt.Errorf("route lookup: %w", err)
 		}
 		c.Router = reader
-		sh, err := newShard(source, c, s.own, s.deliver)
+		sh, err := newShard(nil, c, s.own, s.deliver)
 		if err != nil {
 			return err
 		}
 		s.shards = append(s.shards, sh)
 	}
-	s.Log.Info("flow cache", "entries", s.cache.Entries*len(sources), "workers", len(sources),
-		"octets", s.cache.Memory()*int64(len(sources)), "active", s.cache.Active, "inactive", s.cache.Inactive)
+	s.Log.Info("flow cache", "entries", s.cache.Entries*workers, "workers", workers,
+		"octets", s.cache.Memory()*int64(workers), "active", s.cache.Active, "inactive", s.cache.Inactive)
 	return nil
 }
 

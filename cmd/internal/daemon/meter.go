@@ -88,8 +88,9 @@ func (m *Meter) Cache(ctx context.Context, q control.CacheQuery) (*control.Cache
 	return c, nil
 }
 
-// ClearCache implements control.Daemon: every flow that is in the cache now
-// leaves with a forced end, no faster than the exporters take them.
+// ClearCache implements control.Daemon: as many flows as are in the cache now
+// leave with a forced end, the oldest first, no faster than the exporters take
+// them.
 func (m *Meter) ClearCache(ctx context.Context) (*control.Cleared, error) {
 	var cleared control.Cleared
 	for _, s := range m.shards {

@@ -96,8 +96,8 @@ func (s *shard) step(batch []flow.Packet, horizon flow.Time) {
 	}
 }
 
-// clear ends up to limit flows with a forced end, the least recently used
-// first, and returns how many there were.
+// clear ends up to limit flows with a forced end, and returns how many there
+// were.
 func (s *shard) clear(limit int) int {
 	n := s.table.Flush(limit)
 	s.flushOut()

@@ -54,3 +54,13 @@ func (x nodes) moveFront(r ring, s, i uint32) {
 
 // oldest returns the oldest slot of the ring, or s itself where it is empty.
 func (x nodes) oldest(r ring, s uint32) uint32 { return x[s].links[r].prev }
+
+// collect fills slots with the oldest of the ring, and returns how many there
+// were.
+func (x nodes) collect(r ring, s uint32, slots []uint32) (n int) {
+	for i := x.oldest(r, s); n < len(slots) && i != s; n++ {
+		slots[n] = i
+		i = x[i].links[r].prev
+	}
+	return n
+}
