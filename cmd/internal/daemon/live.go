@@ -124,6 +124,8 @@ func (s *session) open() (err error) {
 	for i, source := range s.capture.Sources() {
 		s.shards[i].source = source
 	}
+	s.Log.Info("flow cache", "entries", s.cache.Entries*c.Workers, "workers", c.Workers,
+		"octets", s.cache.Memory()*int64(c.Workers), "active", s.cache.Active, "inactive", s.cache.Inactive)
 	return nil
 }
 
@@ -145,8 +147,6 @@ func (s *session) makeShards(workers int) error {
 		}
 		s.shards = append(s.shards, sh)
 	}
-	s.Log.Info("flow cache", "entries", s.cache.Entries*workers, "workers", workers,
-		"octets", s.cache.Memory()*int64(workers), "active", s.cache.Active, "inactive", s.cache.Inactive)
 	return nil
 }
 
