@@ -4,27 +4,85 @@ package capture
 // Point. Each is counted where the thing happens and none is computed from the
 // others. At a quiet instant
 //
-//	Observed = Lost + InRing + sum(NotMetered) + Metered
+//	Observed = Lost + InFirstLevel + InRing + sum(NotMetered) + Metered
 //
 // in frames. Where one ring serves several interfaces the kernel tells Observed
 // and Lost for all of them together: they then stand in an entry with Index 0.
 type Counters struct {
 	Index uint32 // ifIndex; in a file, the interface's number from 1
 	Name  string
-	Mode  string // how it is captured: "af_packet", "file"
+	Mode  string // how it is captured: "tcx", "clsact", "af_packet", "file"
 
 	Observed uint64 // frames, by the first counter on the path
 	Lost     uint64 // frames that the ring had no room for; their octets are unknown
 	InRing   uint64 // frames that wait in the ring now
+	// InFirstLevel counts the frames whose sum is in the kernel's first-level cache
+	// now; 0 where there is none.
+	InFirstLevel uint64
+	FirstLevel   FirstLevel
 
 	NotMetered [Reasons]uint64 // frames, by the reason; NotMetered[Decoded] stays 0
 
-	Metered uint64 // frames handed over as observations
+	Metered uint64 // frames handed over in observations
 	Packets uint64 // their wire packets (segments of super-packets)
 	Octets  uint64 // their IP octets
+	// Observations is in how many: each stands for one frame, or for the sum of
+	// several that a first-level cache made.
+	Observations uint64
 
 	OtherHost  uint64 // of Metered: frames addressed to another host
 	ClockJumps uint64 // of Metered: stamps that cannot be, not believed (in a file: over an hour ahead)
+}
+
+// FirstLevel is the account of a first-level cache, which counts packets and octets
+// before they are handed over:
+//
+//	Counted = Lost + Content + InRing + HandedOver
+type FirstLevel struct {
+	Counted    Sum `json:"counted"` // what was read, by the first counter on the path
+	Lost       Sum `json:"lost"`    // what neither the cache nor the ring had room for
+	Content    Sum `json:"content"` // what is in the cache now, summed from its entries
+	InRing     Sum `json:"inRing"`  // what has left it and waits
+	HandedOver Sum `json:"handedOver"`
+}
+
+// Sum counts wire packets and their IP octets.
+type Sum struct {
+	Packets uint64 `json:"packets"`
+	Octets  uint64 `json:"octets"`
+}
+
+// Add adds o to s.
+func (s *Sum) Add(o Sum) {
+	s.Packets += o.Packets
+	s.Octets += o.Octets
+}
+
+// Add adds the account of o to f.
+func (f *FirstLevel) Add(o *FirstLevel) {
+	f.Counted.Add(o.Counted)
+	f.Lost.Add(o.Lost)
+	f.Content.Add(o.Content)
+	f.InRing.Add(o.InRing)
+	f.HandedOver.Add(o.HandedOver)
+}
+
+// Add adds the counters of o to c, whose identity it keeps.
+func (c *Counters) Add(o *Counters) {
+	c.Observed += o.Observed
+	c.Lost += o.Lost
+	c.InRing += o.InRing
+	c.InFirstLevel += o.InFirstLevel
+	c.FirstLevel.Add(&o.FirstLevel)
+	for i := range o.NotMetered {
+		c.NotMetered[i] += o.NotMetered[i]
+	}
+	c.Metered += o.Metered
+	c.Observations += o.Observations
+	c.Packets += o.Packets
+	c.Octets += o.Octets
+	c.OtherHost += o.OtherHost
+	c.ClockJumps += o.ClockJumps
 }
 
 // Reason tells why a frame was not metered.

@@ -143,7 +143,7 @@ func (r *rig) counters() map[string]capture.Counters {
 		}
 		for i := range all {
 			sum := sums[all[i].Name]
-			add(&sum, &all[i])
+			sum.Add(&all[i])
 			sum.Index, sum.Name = all[i].Index, all[i].Name
 			sums[sum.Name] = sum
 		}

@@ -9,29 +9,31 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cacheflow/capture/link"
 )
 
 // apply brings what is captured in line with what is chosen. c.mu is held.
-func (c *Capture) apply(links []link, chosen choice) error {
+func (c *Capture) apply(links []link.Link, chosen link.Choice) error {
 	if c.stopped {
 		return nil
 	}
-	wanted := map[uint32]link{}
-	for _, l := range chosen.links {
-		wanted[l.index] = l
+	wanted := map[uint32]link.Link{}
+	for _, l := range chosen.Links {
+		wanted[l.Index] = l
 	}
 	detached, err := c.detach(wanted)
 	if err != nil {
 		return err
 	}
-	c.warnStacked(links, chosen.links)
-	turned, err := c.setDirection(chosen.several)
+	link.WarnStacked(c.cfg.Log, links, chosen.Links, c.warned)
+	turned, err := c.setDirection(chosen.Several)
 	if err != nil {
 		return err
 	}
-	var fresh []link
-	for _, l := range chosen.links {
-		if c.members[l.index] == nil && l.up {
+	var fresh []link.Link
+	for _, l := range chosen.Links {
+		if c.members[l.Index] == nil && l.Up {
 			fresh = append(fresh, l)
 		}
 	}
@@ -44,7 +46,7 @@ func (c *Capture) apply(links []link, chosen choice) error {
 
 // attachAll captures on interfaces that are new, and reports whether one of them
 // is to be on the shared ring. One that fails does not keep the others out.
-func (c *Capture) attachAll(fresh []link) (sharing bool, err error) {
+func (c *Capture) attachAll(fresh []link.Link) (sharing bool, err error) {
 	var errs []error
 	share := c.plan.share(len(fresh))
 	for _, l := range fresh {
@@ -55,10 +57,10 @@ func (c *Capture) attachAll(fresh []link) (sharing bool, err error) {
 		case errors.Is(err, os.ErrPermission) || errors.Is(err, unix.ENOMEM):
 			return sharing, errors.Join(append(errs, err)...) // so will the others
 		case err != nil:
-			errs = append(errs, fmt.Errorf("capture on %s: %w", l.name, err))
+			errs = append(errs, fmt.Errorf("capture on %s: %w", l.Name, err))
 			continue
 		}
-		c.members[l.index] = m
+		c.members[l.Index] = m
 		sharing = sharing || m.sockets == nil
 	}
 	return sharing, errors.Join(errs...)
@@ -66,11 +68,11 @@ func (c *Capture) attachAll(fresh []link) (sharing bool, err error) {
 
 // detach lets go of interfaces that are gone or no longer wanted, and reports
 // whether one of them was on the shared ring.
-func (c *Capture) detach(wanted map[uint32]link) (shared bool, err error) {
+func (c *Capture) detach(wanted map[uint32]link.Link) (shared bool, err error) {
 	var errs []error
 	for index, m := range c.members {
 		if l, ok := wanted[index]; ok {
-			c.rename(m, l.name)
+			c.rename(m, l.Name)
 			continue
 		}
 		delete(c.members, index)
@@ -87,12 +89,12 @@ func (c *Capture) detach(wanted map[uint32]link) (shared bool, err error) {
 }
 
 func (c *Capture) rename(m *member, name string) {
-	if m.name == name {
+	if m.Name == name {
 		return
 	}
-	m.name = name
+	m.Name = name
 	for _, s := range c.sources {
-		s.post(func() { s.tallies.enter(m.index, name) })
+		s.post(func() { s.tallies.enter(m.Index, name) })
 	}
 }
 
@@ -124,8 +126,8 @@ func (c *Capture) filter() *filterSpec {
 
 // attach captures on an interface, by rings of its own of size octets where the
 // plan has room.
-func (c *Capture) attach(l link, size int) (*member, error) {
-	m := &member{link: l}
+func (c *Capture) attach(l link.Link, size int) (*member, error) {
+	m := &member{Link: l}
 	if !c.plan.take(size) {
 		if c.plan.shared > 0 {
 			return m, nil
@@ -137,14 +139,14 @@ func (c *Capture) attach(l link, size int) (*member, error) {
 			}
 		}
 	}
-	group, err := c.openGroup(l.index, size)
+	group, err := c.openGroup(l.Index, size)
 	if err != nil {
 		c.plan.give(size)
 		return nil, err
 	}
 	m.sockets, m.size = group, size
 	c.release(group, size)
-	c.hand(group, l.index, l.name)
+	c.hand(group, l.Index, l.Name)
 	var errs []error
 	for _, sock := range group {
 		errs = append(errs, sock.setFilter(c.filter()))
@@ -196,7 +198,7 @@ func (c *Capture) openGroup(index uint32, size int) (group []*socket, err error)
 			group = nil
 		}
 	}()
-	ignoring := c.ingressOnly || index == loopbackIndex
+	ignoring := c.ingressOnly || index == link.Loopback
 	id := 0
 	for range c.cfg.Workers {
 		sock, err := openSocket(size)
@@ -225,7 +227,7 @@ func (c *Capture) openGroup(index uint32, size int) (group []*socket, err error)
 
 // shareRing lets the shared ring have the frames of the interfaces that have
 // none of their own. links are all interfaces of the host.
-func (c *Capture) shareRing(links []link) error {
+func (c *Capture) shareRing(links []link.Link) error {
 	if c.shared == nil {
 		group, err := c.openGroup(0, whole(c.plan.shared))
 		if err != nil {
@@ -241,11 +243,11 @@ func (c *Capture) shareRing(links []link) error {
 		}
 		wanted = append(wanted, index)
 		for _, s := range c.sources {
-			s.post(func() { s.tallies.enter(index, m.name) })
+			s.post(func() { s.tallies.enter(index, m.Name) })
 		}
 	}
 	for _, l := range links {
-		existing = append(existing, l.index)
+		existing = append(existing, l.Index)
 	}
 	spec := c.filter()
 	spec.indexes = runs(wanted, existing)
@@ -254,20 +256,4 @@ func (c *Capture) shareRing(links []link) error {
 		errs = append(errs, sock.setFilter(spec))
 	}
 	return errors.Join(errs...)
-}
-
-// warnStacked says once of each chosen interface that lies below another.
-func (c *Capture) warnStacked(links, chosen []link) {
-	for _, upper := range chosen {
-		lower := map[uint32]bool{}
-		below(links, upper, lower)
-		for _, l := range chosen {
-			pair := l.name + " below " + upper.name
-			if lower[l.index] && !c.warned[pair] {
-				c.warned[pair] = true
-				c.cfg.Log.Warn("an interface lies below another selected one: packets through both are metered twice",
-					"lower", l.name, "upper", upper.name)
-			}
-		}
-	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cacheflow/capture/link"
 )
 
 // A Capture gives each worker a Source, and attaches and detaches interfaces
@@ -33,7 +35,7 @@ type Capture struct {
 
 // A member is an interface that is captured.
 type member struct {
-	link
+	link.Link
 	sockets []*socket // one for each worker; nil where it is on the shared ring
 	size    int       // of each socket's ring, in octets
 }
@@ -51,7 +53,7 @@ func Open(cfg Config) (*Capture, error) {
 		return nil, err
 	}
 	for range cfg.Workers {
-		w, err := newWaker()
+		w, err := link.NewWaker()
 		if err != nil {
 			c.closeAll()
 			return nil, err
@@ -70,16 +72,16 @@ func Open(cfg Config) (*Capture, error) {
 
 // start attaches what is there at the start.
 func (c *Capture) start() error {
-	links, err := listLinks()
+	links, err := link.List()
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(links, c.cfg.Interfaces)
+	chosen, err := link.Choose(links, c.cfg.Interfaces)
 	if err != nil {
 		return err
 	}
-	open := len(c.cfg.Interfaces) == 0 || slices.ContainsFunc(c.cfg.Interfaces, isPattern)
-	count := len(chosen.links)
+	open := len(c.cfg.Interfaces) == 0 || slices.ContainsFunc(c.cfg.Interfaces, link.IsPattern)
+	count := len(chosen.Links)
 	if !open {
 		names := slices.Sorted(slices.Values(c.cfg.Interfaces))
 		count = len(slices.Compact(names))
@@ -117,7 +119,7 @@ func (c *Capture) announce() {
 		return
 	}
 	what := "both directions"
-	if c.ingressOnly || len(names) == 1 && c.members[loopbackIndex] != nil {
+	if c.ingressOnly || len(names) == 1 && c.members[link.Loopback] != nil {
 		what = "arriving packets only; this host's own need direction both"
 	}
 	c.cfg.Log.Info("capturing", "interfaces", strings.Join(names, " "), "metered", what,
@@ -127,7 +129,7 @@ func (c *Capture) announce() {
 func (c *Capture) names() []string {
 	names := make([]string, 0, len(c.members))
 	for _, m := range c.members {
-		names = append(names, m.name)
+		names = append(names, m.Name)
 	}
 	slices.Sort(names)
 	return names

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
 	"runtime"
-	"strings"
 	"time"
 
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
+	"cacheflow/capture/link"
 )
 
 // Defaults and bounds of a Config.
@@ -90,10 +89,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Decoder == nil {
 		return c, errors.New("capture without a decoder")
 	}
-	for _, p := range c.Interfaces {
-		if _, err := path.Match(p, ""); err != nil || p == "" {
-			return c, fmt.Errorf("interface pattern %q is malformed", p)
-		}
+	if err := link.CheckPatterns(c.Interfaces); err != nil {
+		return c, err
 	}
 	if c.Workers == 0 {
 		c.Workers = min(runtime.NumCPU(), MaxWorkers)
@@ -124,6 +121,3 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, nil
 }
-
-// isPattern reports whether an entry of Interfaces can match several names.
-func isPattern(s string) bool { return strings.ContainsAny(s, `*?[\`) }

@@ -14,6 +14,7 @@ import (
 
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
+	"cacheflow/capture/link"
 	"cacheflow/test/netns"
 )
 
@@ -79,7 +80,7 @@ func TestLoopbackOnce(t *testing.T) {
 			if p.Protocol == flow.ProtocolUDP {
 				n += int(p.Packets)
 			}
-			if p.Direction != flow.Ingress || p.Input != loopbackIndex {
+			if p.Direction != flow.Ingress || p.Input != link.Loopback {
 				t.Fatalf("observation %+v", p)
 			}
 		}

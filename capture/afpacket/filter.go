@@ -8,15 +8,13 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"cacheflow/capture/link"
 )
 
-const (
-	// loopbackIndex is LOOPBACK_IFINDEX of linux/loopback.h (net/net_namespace.h).
-	loopbackIndex = 1
-	// maxRuns bounds the runs of interface indexes in a filter: six
-	// instructions each, of BPF_MAXINSNS = 4096 (linux/bpf_common.h).
-	maxRuns = 650
-)
+// maxRuns bounds the runs of interface indexes in a filter: six instructions
+// each, of BPF_MAXINSNS = 4096 (linux/bpf_common.h).
+const maxRuns = 650
 
 // filterSpec says which frames a socket's filter lets into the ring, and how
 // much of them.
@@ -47,7 +45,7 @@ func (s *filterSpec) filter() ([]unix.SockFilter, error) {
 	p.jumpIf(bpf.JumpNotEqual, unix.PACKET_OUTGOING, "accept")
 	if !s.ingressOnly {
 		p.emit(bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
-		p.jumpIf(bpf.JumpNotEqual, loopbackIndex, "accept")
+		p.jumpIf(bpf.JumpNotEqual, link.Loopback, "accept")
 	}
 	p.emit(bpf.RetConstant{})
 	p.label("accept")

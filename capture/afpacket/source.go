@@ -14,6 +14,7 @@ import (
 
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
+	"cacheflow/capture/link"
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 type Source struct {
 	clock   Clock
 	decoder Decoder
-	waker   *waker
+	waker   *link.Waker
 
 	feeds       []*feed
 	turn        int // the feed whose turn it is
@@ -86,7 +87,7 @@ func (s *Source) Read(batch []flow.Packet) (int, flow.Time, error) {
 }
 
 // Wake ends the wait of a Read that is under way, or of the next one.
-func (s *Source) Wake() { s.waker.wake() }
+func (s *Source) Wake() { s.waker.Wake() }
 
 // fill reads what the rings hold and moves the horizon on.
 func (s *Source) fill(batch []flow.Packet) (n int) {
@@ -157,7 +158,7 @@ func (s *Source) meter(f *feed, m *metadata, p *flow.Packet) bool {
 	}
 	reason := capture.NonIP
 	switch {
-	case m.packet == unix.PACKET_OUTGOING && (s.ingressOnly || m.index == loopbackIndex):
+	case m.packet == unix.PACKET_OUTGOING && (s.ingressOnly || m.index == link.Loopback):
 		reason = capture.Leaving // it came in before the filter was changed
 	case !m.nonIP:
 		reason = s.decoder.Decode(&s.frame, p)
@@ -166,6 +167,7 @@ func (s *Source) meter(f *feed, m *metadata, p *flow.Packet) bool {
 		c.NotMetered[reason]++
 		return false
 	}
+	c.Observations++
 	c.Metered++
 	c.Packets += p.Packets
 	c.Octets += p.Octets
@@ -189,7 +191,7 @@ func (s *Source) wait() error {
 		return fmt.Errorf("wait for frames: %w", err)
 	}
 	if s.poll[0].Revents != 0 {
-		s.waker.rest()
+		s.waker.Rest()
 	}
 	for i, f := range s.feeds {
 		if s.poll[i+1].Revents&unix.POLLERR != 0 {
@@ -204,7 +206,7 @@ func (s *Source) post(f func()) {
 	s.mu.Lock()
 	s.mail = append(s.mail, f)
 	s.mu.Unlock()
-	s.waker.wake()
+	s.waker.Wake()
 }
 
 func (s *Source) takeMail() {
@@ -264,7 +266,7 @@ func (s *Source) closeFeed(f *feed) {
 
 // watchFeeds lists what wait polls: the waker, then the rings.
 func (s *Source) watchFeeds() {
-	s.poll = append(s.poll[:0], unix.PollFd{Fd: int32(s.waker.fd), Events: unix.POLLIN})
+	s.poll = append(s.poll[:0], unix.PollFd{Fd: int32(s.waker.FD()), Events: unix.POLLIN})
 	for _, f := range s.feeds {
 		s.poll = append(s.poll, unix.PollFd{Fd: int32(f.socket.fd), Events: unix.POLLIN})
 	}
@@ -313,6 +315,6 @@ func (s *Source) Close() error {
 		s.closeFeed(f)
 	}
 	s.feeds, s.stopping = nil, true
-	s.waker.close()
+	s.waker.Close()
 	return nil
 }

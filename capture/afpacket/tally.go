@@ -59,21 +59,7 @@ func (t *tallies) leave(index uint32) {
 	oldest := t.of(t.gone[0])
 	t.gone = slices.Delete(t.gone, 0, 1)
 	sum := t.enter(goneIndex, "gone")
-	add(sum, oldest)
+	sum.Add(oldest)
 	t.all = slices.DeleteFunc(t.all, func(c *capture.Counters) bool { return c == oldest })
 	t.last = nil
-}
-
-// add adds the counters of o to c.
-func add(c, o *capture.Counters) {
-	c.Observed += o.Observed
-	c.Lost += o.Lost
-	for i := range o.NotMetered {
-		c.NotMetered[i] += o.NotMetered[i]
-	}
-	c.Metered += o.Metered
-	c.Packets += o.Packets
-	c.Octets += o.Octets
-	c.OtherHost += o.OtherHost
-	c.ClockJumps += o.ClockJumps
 }

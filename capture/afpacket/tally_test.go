@@ -34,7 +34,7 @@ func TestTalliesAreBounded(t *testing.T) {
 	checkLedger(t, all)
 	var sum capture.Counters
 	for i := range all {
-		add(&sum, &all[i])
+		sum.Add(&all[i])
 	}
 	if sum.Observed != 10*interfaces || sum.Metered != 7*interfaces {
 		t.Errorf("sums %+v", sum)

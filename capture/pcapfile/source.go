@@ -184,6 +184,7 @@ func (s *Source) meter(p *flow.Packet) bool {
 		c.NotMetered[reason]++
 		return false
 	}
+	c.Observations++
 	c.Metered++
 	c.Packets += p.Packets
 	c.Octets += p.Octets

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"cacheflow/capture"
 )
 
 // Identity is one equation of the account with the value of both sides.
@@ -50,7 +52,8 @@ func (l *Ledger) Balance() []Identity {
 		}
 	}
 	b.frames("capture", &total)
-	l.balanceCache(&b, Sum{total.Metered, total.Packets, total.Octets})
+	b.firstLevel(&total.FirstLevel)
+	l.balanceCache(&b, Sum{total.Observations, total.Packets, total.Octets})
 	for i := range l.Exporters {
 		l.Exporters[i].balance(&b, l.Records)
 	}
@@ -64,8 +67,20 @@ func (l *Ledger) sharedRing() bool {
 }
 
 func (b *balance) frames(scope string, i *Interface) {
-	b.add(scope, "frames", "observed = lost + in ring + ignored + undecodable + metered",
-		i.Observed, i.Lost+i.InRing+frames(i.Ignored)+frames(i.Undecodable)+i.Metered)
+	b.add(scope, "frames", "observed = lost + in first level + in ring + ignored + undecodable + metered",
+		i.Observed, i.Lost+i.InFirstLevel+i.InRing+frames(i.Ignored)+frames(i.Undecodable)+i.Metered)
+}
+
+// firstLevel adds the identities of the kernel's cache, which counts packets and
+// octets itself.
+func (b *balance) firstLevel(f *capture.FirstLevel) {
+	const equation = "counted = lost + in it + in ring + handed over"
+	out := f.Lost
+	out.Add(f.Content)
+	out.Add(f.InRing)
+	out.Add(f.HandedOver)
+	b.add("first level", "packets", equation, f.Counted.Packets, out.Packets)
+	b.add("first level", "octets", equation, f.Counted.Octets, out.Octets)
 }
 
 func (l *Ledger) balanceCache(b *balance, metered Sum) {

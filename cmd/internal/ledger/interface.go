@@ -16,15 +16,20 @@ type Interface struct {
 	Name  string `json:"name"`
 	Mode  string `json:"mode"`
 
-	Observed    uint64   `json:"observed"`
-	Lost        uint64   `json:"lost"`
-	InRing      uint64   `json:"inRing"`
-	Ignored     []Frames `json:"ignored"`     // left alone on purpose
-	Undecodable []Frames `json:"undecodable"` // IP that could not be read
-	Metered     uint64   `json:"metered"`     // handed over as observations
+	Observed uint64 `json:"observed"`
+	Lost     uint64 `json:"lost"`
+	InRing   uint64 `json:"inRing"`
+	// InFirstLevel counts frames whose sum is in the kernel's first-level cache.
+	InFirstLevel uint64   `json:"inFirstLevel"`
+	Ignored      []Frames `json:"ignored"`     // left alone on purpose
+	Undecodable  []Frames `json:"undecodable"` // IP that could not be read
+	Metered      uint64   `json:"metered"`     // handed over as observations
 
 	Packets uint64 `json:"packets"` // wire packets of the metered frames
 	Octets  uint64 `json:"octets"`  // and their IP octets
+	// Observations is in how many the metered frames were handed over.
+	Observations uint64             `json:"observations"`
+	FirstLevel   capture.FirstLevel `json:"firstLevel"`
 
 	OtherHost  uint64 `json:"otherHost"`  // of Metered: addressed to another host
 	ClockJumps uint64 `json:"clockJumps"` // of Metered: stamps not believed
@@ -48,7 +53,7 @@ func Interfaces(counters []capture.Counters) []Interface {
 	for _, c := range counters {
 		k := key{c.Index, c.Name, c.Mode}
 		if m := merged[k]; m != nil {
-			merge(m, &c)
+			m.Add(&c)
 		} else {
 			merged[k] = &c
 		}
@@ -63,25 +68,11 @@ func Interfaces(counters []capture.Counters) []Interface {
 	return out
 }
 
-func merge(m, c *capture.Counters) {
-	m.Observed += c.Observed
-	m.Lost += c.Lost
-	m.InRing += c.InRing
-	for r := range c.NotMetered {
-		m.NotMetered[r] += c.NotMetered[r]
-	}
-	m.Metered += c.Metered
-	m.Packets += c.Packets
-	m.Octets += c.Octets
-	m.OtherHost += c.OtherHost
-	m.ClockJumps += c.ClockJumps
-}
-
 func newInterface(c *capture.Counters) Interface {
 	i := Interface{
 		Index: c.Index, Name: c.Name, Mode: c.Mode,
-		Observed: c.Observed, Lost: c.Lost, InRing: c.InRing,
-		Metered: c.Metered, Packets: c.Packets, Octets: c.Octets,
+		Observed: c.Observed, Lost: c.Lost, InRing: c.InRing, InFirstLevel: c.InFirstLevel,
+		Metered: c.Metered, Packets: c.Packets, Octets: c.Octets, Observations: c.Observations, FirstLevel: c.FirstLevel,
 		OtherHost: c.OtherHost, ClockJumps: c.ClockJumps,
 	}
 	for r, n := range c.NotMetered {
@@ -105,6 +96,9 @@ func (l *Ledger) Total() Interface {
 		t.Observed += i.Observed
 		t.Lost += i.Lost
 		t.InRing += i.InRing
+		t.InFirstLevel += i.InFirstLevel
+		t.Observations += i.Observations
+		t.FirstLevel.Add(&i.FirstLevel)
 		t.Ignored = addFrames(t.Ignored, i.Ignored)
 		t.Undecodable = addFrames(t.Undecodable, i.Undecodable)
 		t.Metered += i.Metered

@@ -37,7 +37,13 @@ func closed(r *rand.Rand, shared bool) *Ledger {
 		}
 		f.Packets = f.Metered + n()
 		f.Octets = 500*f.Packets + n()
-		f.Observed = f.Lost + f.InRing + f.Metered + f.Ignored[0].Frames + f.Ignored[1].Frames + f.Undecodable[0].Frames
+		f.Observations, f.InFirstLevel = f.Metered, n()
+		part := func() capture.Sum { return capture.Sum{Packets: n(), Octets: n()} }
+		f.FirstLevel = capture.FirstLevel{Lost: part(), Content: part(), InRing: part(), HandedOver: part()}
+		for _, s := range []capture.Sum{f.FirstLevel.Lost, f.FirstLevel.Content, f.FirstLevel.InRing, f.FirstLevel.HandedOver} {
+			f.FirstLevel.Counted.Add(s)
+		}
+		f.Observed = f.Lost + f.InFirstLevel + f.InRing + f.Metered + f.Ignored[0].Frames + f.Ignored[1].Frames + f.Undecodable[0].Frames
 		if shared {
 			ring.Observed += f.Observed
 			ring.Lost += f.Lost

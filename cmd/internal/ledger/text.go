@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"cacheflow/capture"
 )
 
 // Widths of the text form's columns: a label, and figures of up to 15 digits.
@@ -57,7 +59,7 @@ func (p *printer) row(label string, figures ...uint64) {
 func (p *printer) sum(label string, s Sum) { p.row(label, s.Count, s.Packets, s.Octets) }
 
 func (p *printer) capture(l *Ledger) {
-	p.heading("CAPTURE (frames)", "observed", "lost", "in ring", "ignored", "undecodable", "metered")
+	p.heading("CAPTURE (frames)", "observed", "lost", "in first level", "in ring", "ignored", "undecodable", "metered")
 	interfaces := append(l.Interfaces[:len(l.Interfaces):len(l.Interfaces)], l.Total())
 	for i := range interfaces {
 		n := &interfaces[i]
@@ -65,7 +67,7 @@ func (p *printer) capture(l *Ledger) {
 		if n.Mode != "" {
 			label += " (" + n.Mode + ")"
 		}
-		p.row(label, n.Observed, n.Lost, n.InRing, frames(n.Ignored), frames(n.Undecodable), n.Metered)
+		p.row(label, n.Observed, n.Lost, n.InFirstLevel, n.InRing, frames(n.Ignored), frames(n.Undecodable), n.Metered)
 	}
 	total := &interfaces[len(interfaces)-1]
 	for _, f := range total.Ignored {
@@ -76,12 +78,24 @@ func (p *printer) capture(l *Ledger) {
 	}
 	p.row("of metered: for other hosts", total.OtherHost)
 	p.row("of metered: clock jumps", total.ClockJumps)
+	if total.FirstLevel != (capture.FirstLevel{}) {
+		p.firstLevel(&total.FirstLevel)
+	}
+}
+
+func (p *printer) firstLevel(f *capture.FirstLevel) {
+	p.heading("FIRST LEVEL, in the kernel", "packets", "octets")
+	p.row("counted", f.Counted.Packets, f.Counted.Octets)
+	p.row("lost", f.Lost.Packets, f.Lost.Octets)
+	p.row("in it", f.Content.Packets, f.Content.Octets)
+	p.row("in ring", f.InRing.Packets, f.InRing.Octets)
+	p.row("handed over", f.HandedOver.Packets, f.HandedOver.Octets)
 }
 
 func (p *printer) metering(l *Ledger) {
 	p.heading("METERING", "observations", "packets", "octets")
 	total := l.Total()
-	p.sum("metered", Sum{total.Metered, total.Packets, total.Octets})
+	p.sum("metered", Sum{total.Observations, total.Packets, total.Octets})
 	for _, t := range l.Ignored {
 		p.sum("ignored: "+t.Reason, t.Sum)
 	}
@@ -145,5 +159,5 @@ func (p *printer) verdict(scope, equation string, units []Identity) {
 	case len(open) > 0:
 		verdict = "in flight: " + strings.Join(open, ", ")
 	}
-	fmt.Fprintf(p.w, "  %-*s %-62s %s\n", labelWidth-2, scope, equation, verdict)
+	fmt.Fprintf(p.w, "  %-*s %-78s %s\n", labelWidth-2, scope, equation, verdict)
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package afpacket
+package link
 
 import (
 	"encoding/binary"
@@ -12,16 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link is an interface, as RTM_GETLINK tells it (rtnetlink(7)).
-type link struct {
-	index uint32
-	name  string
-	up    bool
-	// lower is the interface that this one lies on, of those kinds whose packets
-	// are seen on both (a VLAN, a macvlan); master is the bridge, bond or VRF
+// Loopback is the Index of lo: LOOPBACK_IFINDEX of linux/loopback.h (net/net_namespace.h).
+const Loopback = 1
+
+// Link is an interface, as RTM_GETLINK tells it (rtnetlink(7)).
+type Link struct {
+	Index uint32
+	Name  string
+	Up    bool
+	Type  uint16 // ARPHRD_ETHER …, of linux/if_arp.h
+	// Lower is the interface that this one lies on, of those kinds whose packets
+	// are seen on both (a VLAN, a macvlan); Master is the bridge, bond or VRF
 	// that it belongs to. 0 where there is none.
-	lower, master uint32
+	Lower, Master uint32
 }
+
+// HasHeader reports whether frames of the interface begin with an Ethernet header.
+func (l *Link) HasHeader() bool { return l.Type == unix.ARPHRD_ETHER || l.Type == unix.ARPHRD_LOOPBACK }
 
 // stackedKinds are the kinds of interface whose IFLA_LINK carries the same
 // packets. (That of a veth is its peer, that of a tunnel carries other packets.)
@@ -29,9 +36,9 @@ var stackedKinds = map[string]bool{
 	"vlan": true, "macvlan": true, "macvtap": true, "ipvlan": true, "ipvtap": true, "macsec": true, "dsa": true, "rmnet": true,
 }
 
-// listLinks returns the interfaces of the calling thread's network namespace.
-func listLinks() ([]link, error) {
-	var links []link
+// List returns the interfaces of the calling thread's network namespace.
+func List() ([]Link, error) {
+	var links []Link
 	err := dump(syscall.RTM_GETLINK, syscall.RTM_NEWLINK, func(body []byte, attrs []syscall.NetlinkRouteAttr) {
 		if len(body) < unix.SizeofIfInfomsg {
 			return
@@ -45,25 +52,25 @@ func listLinks() ([]link, error) {
 	return links, nil
 }
 
-func parseLink(info *unix.IfInfomsg, attrs []syscall.NetlinkRouteAttr) link {
-	l := link{index: uint32(info.Index), up: info.Flags&unix.IFF_UP != 0}
+func parseLink(info *unix.IfInfomsg, attrs []syscall.NetlinkRouteAttr) Link {
+	l := Link{Index: uint32(info.Index), Up: info.Flags&unix.IFF_UP != 0, Type: info.Type}
 	lower, elsewhere, kind := uint32(0), false, ""
 	for _, a := range attrs {
 		switch a.Attr.Type &^ unix.NLA_F_NESTED {
 		case unix.IFLA_IFNAME:
-			l.name = strings.TrimRight(string(a.Value), "\x00")
+			l.Name = strings.TrimRight(string(a.Value), "\x00")
 		case unix.IFLA_LINK:
 			lower = nativeUint32(a.Value)
 		case unix.IFLA_LINK_NETNSID:
 			elsewhere = true
 		case unix.IFLA_MASTER:
-			l.master = nativeUint32(a.Value)
+			l.Master = nativeUint32(a.Value)
 		case unix.IFLA_LINKINFO:
 			kind = strings.TrimRight(string(nested(a.Value, unix.IFLA_INFO_KIND)), "\x00")
 		}
 	}
-	if stackedKinds[kind] && !elsewhere && lower != l.index {
-		l.lower = lower
+	if stackedKinds[kind] && !elsewhere && lower != l.Index {
+		l.Lower = lower
 	}
 	return l
 }

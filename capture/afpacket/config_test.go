@@ -16,40 +16,6 @@ import (
 	"cacheflow/test/netns"
 )
 
-func TestChoose(t *testing.T) {
-	links := []link{
-		{index: 1, name: "lo", up: true}, {index: 2, name: "eth0", up: true}, {index: 3, name: "eth1"},
-		{index: 4, name: "ppp0", up: true}, {index: 5, name: "ppp1", up: true},
-	}
-	for _, c := range []struct {
-		patterns string
-		want     string
-		several  bool
-	}{
-		{"eth0", "eth0", false},
-		{"eth0 eth0", "eth0", false},
-		{"eth0 wan0", "eth0", true}, // wan0 may come
-		{"eth*", "eth0 eth1", false},
-		{"ppp*", "ppp0 ppp1", true},
-		{"ppp? eth0", "eth0 ppp0 ppp1", true},
-		{"ppp[2-9]", "", false},
-		{"lo", "lo", false},
-		{"*", "lo eth0 eth1 ppp0 ppp1", true},
-	} {
-		got, err := choose(links, strings.Fields(c.patterns))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, l := range got.links {
-			names = append(names, l.name)
-		}
-		if strings.Join(names, " ") != c.want || got.several != c.several {
-			t.Errorf("%q chooses %v, several %v", c.patterns, names, got.several)
-		}
-	}
-}
-
 func TestConfigIsChecked(t *testing.T) {
 	for name, c := range map[string]Config{
 		"pattern": {Interfaces: []string{"eth["}},
@@ -68,13 +34,11 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// A host that does not forward captures on the interfaces of its default
-// routes, also when those come later.
-func TestDefaultOfHost(t *testing.T) {
+// Where no interface is named and there is no default route, the interface of
+// one that comes later is captured on.
+func TestDefaultRouteComesLater(t *testing.T) {
 	a, b := netns.New(t), netns.New(t)
 	netns.Veth(t, netns.End{NS: a, Name: "up0", Addrs: []string{"10.0.0.1/24"}}, netns.End{NS: b, Name: "in0", Addrs: []string{"10.0.0.2/24"}})
-	netns.Veth(t, netns.End{NS: a, Name: "up1", Addrs: []string{"fd00::1/64"}}, netns.End{NS: b, Name: "in1", Addrs: []string{"fd00::2/64"}})
-	netns.Veth(t, netns.End{NS: a, Name: "up2", Addrs: []string{"10.0.2.1/24"}}, netns.End{NS: b, Name: "in2", Addrs: []string{"10.0.2.2/24"}})
 	log := &logBuffer{}
 	r := capturing(t, b, Config{Workers: 1, Log: log.logger()})
 	if !strings.Contains(log.String(), "no interface to capture on yet") {
@@ -82,32 +46,6 @@ func TestDefaultOfHost(t *testing.T) {
 	}
 	b.Route("default", "10.0.0.1")
 	r.awaitInterfaces("in0")
-	b.Route("::/0", "fd00::1")
-	r.awaitInterfaces("in0", "in1")
-	b.MustRun("ip", "route", "replace", "default", "nexthop", "via", "10.0.0.1", "nexthop", "via", "10.0.2.1")
-	r.awaitInterfaces("in0", "in1", "in2")
-	b.MustRun("ip", "route", "del", "default")
-	r.awaitInterfaces("in1")
-}
-
-// A host that forwards captures on what is up and has an address, without lo
-// and without what lies below another.
-func TestDefaultOfRouter(t *testing.T) {
-	a, b := netns.New(t), netns.New(t)
-	netns.Veth(t, netns.End{NS: a, Name: "up0", Addrs: []string{"10.0.0.1/24"}}, netns.End{NS: b, Name: "in0", Addrs: []string{"10.0.0.2/24"}})
-	netns.Veth(t, netns.End{NS: a, Name: "up1"}, netns.End{NS: b, Name: "in1", Addrs: []string{"10.0.1.2/24"}})
-	netns.Veth(t, netns.End{NS: a, Name: "up2"}, netns.End{NS: b, Name: "in2"})
-	netns.Veth(t, netns.End{NS: a, Name: "up3"}, netns.End{NS: b, Name: "in3", Addrs: []string{"10.0.3.2/24"}})
-	b.MustRun("ip", "link", "add", "br0", "type", "bridge")
-	b.MustRun("ip", "link", "set", "in1", "master", "br0")
-	b.MustRun("ip", "addr", "add", "10.0.4.2/24", "dev", "br0")
-	b.MustRun("ip", "link", "set", "br0", "up")
-	b.MustRun("ip", "link", "set", "in3", "down")
-	b.Sysctl("net/ipv4/ip_forward", "1")
-	r := capturing(t, b, Config{Workers: 1})
-	r.awaitInterfaces("br0", "in0")
-	b.MustRun("ip", "link", "set", "in3", "up")
-	r.awaitInterfaces("br0", "in0", "in3")
 }
 
 // Selecting an interface and one that lies on it is warned of, once.
