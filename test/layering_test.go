@@ -21,11 +21,14 @@ const module = "cacheflow"
 // project that its code may import. A package without a row is an error. Below
 // cmd everything may be imported; the compiler keeps cmd from being imported.
 var arrows = map[string][]string{
+	"bpf":              {},
 	"cache/flow":       {},
 	"cache":            {"cache/flow"},
 	"cache/route":      {"cache/flow"},
 	"capture":          {"cache/flow"},
-	"capture/afpacket": {"cache/flow", "capture"},
+	"capture/afpacket": {"cache/flow", "capture", "capture/link"},
+	"capture/kernel":   {"bpf", "cache/flow", "capture", "capture/link"},
+	"capture/link":     {},
 	"capture/pcapfile": {"cache/flow", "capture"},
 	"export":           {"cache/flow"},
 }
@@ -37,7 +40,7 @@ var confined = []struct {
 	code   []string // by the binary
 	tests  []string // by _test.go files as well, and by packages below test
 }{
-	{"github.com/cilium/ebpf", nil, nil},
+	{"github.com/cilium/ebpf", []string{"bpf", "capture/kernel"}, nil},
 	{"github.com/gaissmai/bart", []string{"cache/route"}, nil},
 	{"github.com/google/go-cmp", nil, []string{"..."}},
 	{"github.com/google/gopacket", []string{"capture/pcapfile"}, []string{"..."}},
@@ -49,7 +52,7 @@ var confined = []struct {
 	{"go.yaml.in/yaml/v3", []string{"cmd/internal/config"}, nil},
 	{"golang.org/x/net", []string{"capture/afpacket", "cmd/internal/..."}, []string{"..."}},
 	{"golang.org/x/sync", []string{"cmd/..."}, []string{"..."}},
-	{"golang.org/x/sys", []string{"cache/route", "capture/afpacket", "cmd/..."}, []string{"..."}},
+	{"golang.org/x/sys", []string{"cache/route", "capture/afpacket", "capture/kernel", "capture/link", "cmd/..."}, []string{"..."}},
 	{"golang.org/x/term", []string{"cmd/..."}, nil},
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cacheflow/capture/afpacket"
 	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/daemon"
@@ -42,7 +41,7 @@ func newRun() *cobra.Command {
 	f.register(c)
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.interfaces, "interface", "i", nil, "meter the interface of this `name or pattern`; may be repeated")
-	flags.StringVar(&f.capture, "capture", "auto", "auto or afpacket")
+	flags.StringVar(&f.capture, "capture", "auto", "auto, ebpf or afpacket")
 	flags.StringVar(&f.direction, "direction", "auto", "auto, ingress or both")
 	flags.IntVar(&f.workers, "workers", 0, "capture workers (default the number of CPUs)")
 	flags.DurationVar(&f.duration, "for", 0, "stop after this time")
@@ -69,8 +68,8 @@ func (f *runFlags) run(c *cobra.Command) error {
 		return err
 	}
 	live := &daemon.Live{
-		Capture: afpacket.Config{
-			Interfaces: cfg.Monitor.Interfaces, Direction: direction(cfg.Monitor.Direction),
+		Capture: daemon.Capture{
+			Mode: captureMode(cfg.Monitor.Capture), Interfaces: cfg.Monitor.Interfaces, Direction: direction(cfg.Monitor.Direction),
 			Workers: cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory),
 		},
 		Fragments: decoderOptions(&cfg.Monitor), Cache: cacheConfig(&cfg.Monitor), MeterOwn: cfg.Monitor.OwnExports,
@@ -118,12 +117,22 @@ func (f *runFlags) merged(c *cobra.Command) (*config.Config, error) {
 	return cfg, f.valid(cfg)
 }
 
-func direction(d config.Direction) afpacket.Direction {
+func direction(d config.Direction) daemon.Direction {
 	switch d {
 	case config.DirectionIngress:
-		return afpacket.IngressOnly
+		return daemon.DirectionIngress
 	case config.DirectionBoth:
-		return afpacket.Both
+		return daemon.DirectionBoth
 	}
-	return afpacket.Auto
+	return daemon.DirectionAuto
+}
+
+func captureMode(c config.Capture) daemon.CaptureMode {
+	switch c {
+	case config.CaptureEBPF:
+		return daemon.CaptureEBPF
+	case config.CaptureAFPacket:
+		return daemon.CaptureAFPacket
+	}
+	return daemon.CaptureAuto
 }

@@ -60,6 +60,7 @@ type Capture string
 
 const (
 	CaptureAuto     Capture = "auto"     // the best that the kernel and the rights allow
+	CaptureEBPF     Capture = "ebpf"     // counting inside the kernel
 	CaptureAFPacket Capture = "afpacket" // AF_PACKET rings
 )
 

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"cacheflow/cache/flow"
 	"cacheflow/cache/route"
 	"cacheflow/capture"
-	"cacheflow/capture/afpacket"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/export"
@@ -28,9 +26,7 @@ import (
 
 // Live meters interfaces until its context ends.
 type Live struct {
-	// Capture selects the interfaces and workers; Run sets Clock, Seed, Decoder
-	// and Log.
-	Capture   afpacket.Config
+	Capture   Capture
 	Fragments capture.DecoderOptions
 	// MeterOwn has our own export datagrams metered too.
 	MeterOwn bool
@@ -58,7 +54,7 @@ type session struct {
 	// control is the control socket; nil for none.
 	control net.Listener
 	routes  *route.Table
-	capture *afpacket.Capture
+	capture observer
 	set     exporterSet
 	own     *ownExports
 	// draining ends the wait for room in the exporters' queues at the end; nil
@@ -106,26 +102,19 @@ func (s *session) open() (err error) {
 		return fmt.Errorf("route table: %w", err)
 	}
 	s.name = s.routes.InterfaceName
-	c := s.Live.Capture
-	if c.Workers == 0 {
-		c.Workers = min(runtime.NumCPU(), afpacket.MaxWorkers)
+	workers, start, err := s.prepareCapture()
+	if err != nil {
+		return err
 	}
 	// The tables before the rings: to touch all of a large one takes a while.
-	if err = s.makeShards(c.Workers); err != nil {
+	if err = s.makeShards(workers); err != nil {
 		return err
 	}
-	c.Clock = afpacket.Clock{Now: s.now, Realtime: func() int64 { return time.Now().UnixNano() }}
-	c.Seed = uint32(random())
-	c.Log = s.Log
-	c.Decoder = func() afpacket.Decoder { return capture.NewDecoder(s.Fragments) }
-	if s.capture, err = afpacket.Open(c); err != nil {
+	if err = start(); err != nil {
 		return err
 	}
-	for i, source := range s.capture.Sources() {
-		s.shards[i].source = source
-	}
-	s.Log.Info("flow cache", "entries", s.cache.Entries*c.Workers, "workers", c.Workers,
-		"octets", s.cache.Memory()*int64(c.Workers), "active", s.cache.Active, "inactive", s.cache.Inactive)
+	s.Log.Info("flow cache", "entries", s.cache.Entries*workers, "workers", workers,
+		"octets", s.cache.Memory()*int64(workers), "active", s.cache.Active, "inactive", s.cache.Inactive)
 	return nil
 }
 
@@ -212,11 +201,8 @@ func (s *session) close() {
 	if s.control != nil {
 		s.control.Close() // Serve has closed it already if it ran
 	}
-	if s.capture == nil {
-		return
-	}
-	for _, source := range s.capture.Sources() {
-		source.Close()
+	for _, sh := range s.shards {
+		sh.close()
 	}
 }
 

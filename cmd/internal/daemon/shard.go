@@ -119,6 +119,15 @@ func (s *shard) flushOut() {
 	s.out = s.out[:0]
 }
 
+// close closes the source. The shard does not run, or has stopped.
+func (s *shard) close() {
+	s.after.Lock()
+	defer s.after.Unlock()
+	if s.source != nil {
+		s.source.Close()
+	}
+}
+
 // answer runs what others have asked for, without waiting.
 func (s *shard) answer() {
 	for {

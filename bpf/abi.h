@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/* What the program and user space share: the layout of the maps. bpf2go makes Go
+ * types of it. All is in the byte order of the machine unless it says otherwise,
+ * and has no padding that is not named. */
+
+#pragma once
+
+#include <linux/types.h>
+
+/* An entry of the first-level cache is a flow of one generation on one CPU: two
+ * cache lines. The first 44 octets are flow.Key as Go lays it out. An entry whose
+ * packets are 0 is free, whatever else is in it. */
+struct entry {
+	__u64 src[2]; /* in network byte order; IPv4 in the first four octets, zeros behind */
+	__u64 dst[2];
+	__u16 src_port, dst_port;
+	__u32 input;
+	__u8 protocol, tos, version, direction;
+	__u32 packets; /* on the wire: the segments of a super-packet */
+	__u64 octets;  /* IP total lengths */
+	__u32 first;   /* jiffies, the low 32 bits */
+	__u32 last;
+
+	__u32 frames; /* that is, sk_buffs */
+	__u32 egress; /* ifindex; 0 until the egress hook has noted it */
+	__u32 min_length, max_length;
+	__u32 flow_label;
+	__u16 tcp_flags;
+	__u8 min_ttl, max_ttl;
+	__u8 dst_mac[6], src_mac[6];
+	__u16 vlan, customer_vlan;
+	__u8 mpls[3][3];
+	__u8 mpls_depth;
+	__u16 interface; /* the observing interface's place in counters */
+	__u32 other_host; /* of frames: addressed to another host */
+	__u64 spare;
+};
+
+#define WAYS 4
+
+/* A set is what a hash selects. */
+struct set {
+	struct entry way[WAYS];
+};
+
+/* What one CPU has seen on one interface. Runs of the program that are nested
+ * (see busy) count in a second one, by atomic additions. */
+struct counters {
+	__u64 observed; /* frames: the first that is counted */
+	__u64 ignored;  /* frames: not IP */
+	__u64 handed;   /* frames: handed over as snapshots */
+	__u64 lost;     /* frames: there was no room for them in the ring */
+	__u64 lost_unread; /* of lost: snapshots, whose packets and octets are not known */
+	__u64 lost_packets, lost_octets; /* of the rest of lost */
+	__u64 metered_packets; /* of what the program has read itself, lost or not */
+	__u64 metered_octets;
+	__u64 spare[7];
+};
+
+/* The state of one CPU: a cache line that only this CPU writes. */
+struct cpu {
+	__u32 busy;       /* a run of the program is under way here */
+	__u32 inserts[2]; /* entries made in each generation since it was drained */
+	__u32 spare0;
+	__u64 spare[6];
+};
+
+/* A device that has a hook, by its ifindex. */
+struct device {
+	__u32 ifindex; /* 0: the place is free */
+	__u16 flags;
+	__u16 interface; /* its place in counters */
+};
+
+enum device_flag {
+	DEVICE_INGRESS = 1,    /* arriving frames are metered */
+	DEVICE_EGRESS = 2,     /* leaving frames that came in by none of these are metered */
+	DEVICE_EGRESS_ALL = 4, /* leaving frames are metered, whatever they came in by */
+	DEVICE_RAW = 8,        /* it has no link header */
+};
+
+/* Devices are found by open addressing: ifindex modulo DEVICES, and DEVICE_PROBES
+ * places from there. */
+#define DEVICES 4096
+#define DEVICE_PROBES 8
+
+enum record_kind {
+	RECORD_VICTIM = 1,   /* an entry that left a full set, or was never in one */
+	RECORD_SNAPSHOT = 2, /* headers for the decoder in user space */
+	RECORD_WAKE = 3,     /* nothing: user space is to look */
+};
+
+/* The head of each record in a ring. */
+struct record {
+	__u32 kind;
+	__u32 generation;
+};
+
+struct victim {
+	struct record head;
+	struct entry entry;
+};
+
+#define SNAP 256
+
+/* A frame that user space decodes. */
+struct snapshot {
+	struct record head;
+	__u64 time; /* CLOCK_MONOTONIC in nanoseconds, for the order between CPUs */
+	__u32 jiffies;
+	__u32 input, output; /* ifindex, as flow.Packet has them */
+	__u32 length;	     /* of the whole frame, without a link header that is not in data */
+	__u16 tci, tpid;     /* of the outer VLAN tag, where has_tag */
+	__u16 gso_size;
+	__u16 captured; /* octets in data */
+	__u16 interface;
+	__u8 has_tag, raw, direction, other_host;
+	__u16 spare;
+	__u8 data[SNAP];
+};

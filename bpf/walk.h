@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/* The walk over the headers of a frame: what capture.Decoder does in Go, as far
+ * as it is common. Its verdict READ promises that the decoder would say the same;
+ * for all else it says HAND, and the decoder is asked. */
+
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+
+#include "helpers.h"
+#include "abi.h"
+
+/* What a frame turned out to be. */
+enum verdict {
+	READ,	/* an IP packet, of which the entry tells all */
+	NOT_IP, /* by its type */
+	HAND,	/* user space is to look */
+};
+
+/* Bounds of the walk; what goes beyond them is handed over. */
+#define MAX_TAGS 2 /* in the data; one more may be in the metadata */
+#define MAX_LABELS 4
+#define MAX_EXTENSIONS 6
+
+#define ETH_P_QINQ 0x9100 /* service tag before 802.1ad */
+#define IPPROTO_FRAGMENT_ 44
+#define IPPROTO_MOBILITY 135
+#define TCP_LENGTH 20
+#define UDP_LENGTH 8
+
+enum { FIN = 0x01, SYN = 0x02, RST = 0x04 };
+
+/* A walk over the headers of a frame. at moves on; all that lies before it has
+ * been checked against end. */
+struct walk {
+	struct __sk_buff *skb;
+	const void *data, *at, *end;
+};
+
+static inline_always int has(const struct walk *w, __u32 octets)
+{
+	return w->at + octets <= w->end;
+}
+
+/* What is left of the frame on the wire from at on. */
+static inline_always __u32 room(const struct walk *w)
+{
+	return w->skb->len - (__u32)(w->at - w->data);
+}
+
+static inline_always void count_one(struct entry *p, __u32 length)
+{
+	p->packets = 1;
+	p->octets = length;
+	p->min_length = p->max_length = length;
+}
+
+/* A super-packet counts as the packets that go over the wire: each has size
+ * octets of payload, the last one the rest, and each the headers again. */
+static inline_always void count_segments(struct entry *p, __u32 length, __u32 headers, __u32 size)
+{
+	__s32 payload = length - headers;
+	__u32 n;
+
+	if (payload <= (__s32)size) {
+		count_one(p, length);
+		return;
+	}
+	n = ((__u32)payload + size - 1) / size;
+	p->packets = n;
+	p->octets = length + (__u64)(n - 1) * headers;
+	p->min_length = headers + payload - (n - 1) * size;
+	p->max_length = headers + size;
+}
+
+static inline_always int is_udp_tunnel(__u16 port)
+{
+	return port == 4789 || port == 8472 || port == 6081; /* vxlan, Linux's old vxlan, geneve */
+}
+
+/* transport reads what follows the IP headers, which are l3 of the length octets
+ * of the packet. */
+static inline_always enum verdict transport(struct walk *w, struct entry *p, __u32 l3, __u32 length)
+{
+	__u32 header = 0, size = w->skb->gso_size;
+
+	p->src_port = p->dst_port = 0;
+	p->tcp_flags = 0;
+	switch (p->protocol) {
+	case IPPROTO_TCP:
+		if (!has(w, 14) || l3 + 14 > length)
+			return HAND;
+		p->src_port = be16(u16_at(w->at, 0));
+		p->dst_port = be16(u16_at(w->at, 2));
+		p->tcp_flags = be16(u16_at(w->at, 12)) & 0x0fff; /* RFC 7125 §3 */
+		if (size) {
+			header = (u8_at(w->at, 12) >> 4) * 4;
+			if (header < TCP_LENGTH)
+				header = TCP_LENGTH;
+		}
+		break;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_SCTP:
+	case IPPROTO_DCCP:
+		if (!has(w, 4) || l3 + 4 > length)
+			return HAND;
+		p->src_port = be16(u16_at(w->at, 0));
+		p->dst_port = be16(u16_at(w->at, 2));
+		if (p->protocol == IPPROTO_UDP && !is_udp_tunnel(p->dst_port))
+			header = UDP_LENGTH;
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		if (p->version != (p->protocol == IPPROTO_ICMP ? 4 : 6))
+			break;
+		if (!has(w, 2) || l3 + 2 > length)
+			return HAND;
+		p->dst_port = be16(u16_at(w->at, 0)); /* type and code */
+		break;
+	}
+	if (!size) {
+		count_one(p, length);
+		return READ;
+	}
+	if (!header)
+		return HAND; /* a super-packet in a tunnel repeats the inner headers as well */
+	count_segments(p, length, l3 + header, size);
+	return READ;
+}
+
+/* RFC 791 §3.1 */
+static inline_always enum verdict ipv4(struct walk *w, struct entry *p)
+{
+	const void *ip = w->at;
+	__u32 header, length, left = room(w);
+
+	if (!has(w, 20) || u8_at(ip, 0) >> 4 != 4)
+		return HAND;
+	header = (u8_at(ip, 0) & 0x0f) * 4;
+	length = be16(u16_at(ip, 2));
+	if (!length)
+		length = left; /* a super-packet above 65 535 octets */
+	if (header < 20 || header > length || length > left)
+		return HAND;
+	if (u16_at(ip, 6) & be16(0x3fff))
+		return HAND; /* a fragment */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	p->src[0] = u32_at(ip, 12);
+	p->dst[0] = u32_at(ip, 16);
+#else
+	p->src[0] = (__u64)u32_at(ip, 12) << 32;
+	p->dst[0] = (__u64)u32_at(ip, 16) << 32;
+#endif
+	p->src[1] = p->dst[1] = 0;
+	p->version = 4;
+	p->tos = u8_at(ip, 1);
+	p->min_ttl = p->max_ttl = u8_at(ip, 8);
+	p->protocol = u8_at(ip, 9);
+	p->flow_label = 0;
+	w->at += header;
+	return transport(w, p, header, length);
+}
+
+static inline_always int is_extension(__u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_AH:
+	case IPPROTO_MOBILITY:
+	case IPPROTO_FRAGMENT_:
+		return 1;
+	}
+	return 0;
+}
+
+/* extensions walks the headers behind an IPv6 header (RFC 8200 §4), whose next
+ * header is next. at is where they begin in the frame and end where the packet
+ * does. It returns where they end, times 256, plus the protocol, or −1 where user
+ * space is to look. It is a function of its own that the verifier looks at once. */
+__attribute__((noinline)) int extensions(struct __sk_buff *skb, __u32 at, __u32 end, __u8 next)
+{
+	for (int i = 0; i < MAX_EXTENSIONS; i++) {
+		const void *h = (void *)(long)skb->data + (at & (SNAP - 1));
+		__u32 size;
+
+		if (!is_extension(next))
+			return at << 8 | next;
+		if (at + 8 > end || h + 8 > (void *)(long)skb->data_end)
+			return -1;
+		size = (u8_at(h, 1) + 1) * 8;
+		if (next == IPPROTO_AH)
+			size = (u8_at(h, 1) + 2) * 4; /* RFC 4302 §2.2 */
+		if (next == IPPROTO_MOBILITY && u8_at(h, 0) == IPPROTO_NONE)
+			return at << 8 | next; /* it carries no payload: it is the protocol (RFC 6275 §6.1.1) */
+		if (next == IPPROTO_FRAGMENT_) {
+			if (u16_at(h, 2) & be16(0xfff9))
+				return -1; /* not an atomic one (RFC 6946) */
+			size = 8;
+		}
+		next = u8_at(h, 0);
+		at += size;
+		/* User space sees SNAP octets: what it could not read, we do not either. */
+		if (at > SNAP - 16)
+			return -1;
+	}
+	return -1;
+}
+
+/* RFC 8200 §3 */
+static inline_always enum verdict ipv6(struct walk *w, struct entry *p)
+{
+	const void *ip = w->at;
+	__u32 word, length, left = room(w), at = ip - w->data + 40;
+	int found;
+
+	if (!has(w, 40) || u8_at(ip, 0) >> 4 != 6)
+		return HAND;
+	length = 40 + be16(u16_at(ip, 4));
+	if (length == 40 && u8_at(ip, 6) != IPPROTO_NONE)
+		length = left; /* a jumbogram (RFC 2675 §3), or a super-packet above 65 535 octets */
+	if (length > left)
+		return HAND;
+	word = be32(u32_at(ip, 0));
+	p->version = 6;
+	p->tos = word >> 20;
+	p->flow_label = word & 0xfffff;
+	p->min_ttl = p->max_ttl = u8_at(ip, 7);
+	p->src[0] = u64_at(ip, 8);
+	p->src[1] = u64_at(ip, 16);
+	p->dst[0] = u64_at(ip, 24);
+	p->dst[1] = u64_at(ip, 32);
+	p->protocol = u8_at(ip, 6);
+	if (!is_extension(p->protocol)) {
+		w->at += 40;
+		return transport(w, p, 40, length);
+	}
+	found = extensions(w->skb, at, at - 40 + length, p->protocol);
+	if (found < 0)
+		return HAND;
+	p->protocol = found;
+	w->at = w->data + mask((__u32)found >> 8, SNAP - 1);
+	return transport(w, p, ((__u32)found >> 8) - at + 40, length);
+}
+
+/* What lies behind the link header. */
+enum payload {
+	IPV4,
+	IPV6,
+	BY_NIBBLE, /* IP, the first nibble tells which */
+	NO_IP,
+	UNSURE, /* user space is to look */
+};
+
+/* mpls moves on behind a label stack (RFC 3032 §2.1). */
+static inline_always enum payload mpls(struct walk *w, struct entry *p)
+{
+	for (int i = 0; i < MAX_LABELS; i++) {
+		__u8 bottom;
+
+		if (!has(w, 4))
+			return UNSURE;
+		if (i < 3) {
+			p->mpls[i][0] = u8_at(w->at, 0);
+			p->mpls[i][1] = u8_at(w->at, 1);
+			p->mpls[i][2] = u8_at(w->at, 2);
+		}
+		p->mpls_depth = i + 1;
+		bottom = u8_at(w->at, 2) & 0x01;
+		w->at += 4;
+		if (bottom)
+			return BY_NIBBLE;
+	}
+	return UNSURE;
+}
+
+/* pppoe moves on behind the headers of a session packet (RFC 2516 §4). */
+static inline_always enum payload pppoe(struct walk *w)
+{
+	__u16 protocol;
+
+	if (!has(w, 8) || u16_at(w->at, 0) != be16(0x1100))
+		return UNSURE;
+	protocol = u16_at(w->at, 6);
+	w->at += 8;
+	if (protocol == be16(0x0021))
+		return IPV4;
+	return protocol == be16(0x0057) ? IPV6 : UNSURE;
+}
+
+static inline_always int is_tag(__u16 type)
+{
+	return type == be16(ETH_P_8021Q) || type == be16(ETH_P_8021AD) || type == be16(ETH_P_QINQ);
+}
+
+/* ethernet moves on behind the link header, tags and labels. The MAC addresses are
+ * left to fill_link: only an entry that is made needs them. */
+static inline_always enum payload ethernet(struct walk *w, struct entry *p)
+{
+	__u16 type;
+	int tags = 0;
+
+	if (!has(w, ETH_HLEN))
+		return UNSURE;
+	type = u16_at(w->at, 12);
+	w->at += ETH_HLEN;
+	if (w->skb->vlan_present) {
+		p->vlan = w->skb->vlan_tci;
+		tags = 1;
+	}
+	for (int i = 0; i < MAX_TAGS && is_tag(type); i++) {
+		if (!has(w, 4))
+			return UNSURE;
+		if (tags == 0)
+			p->vlan = be16(u16_at(w->at, 0));
+		else if (tags == 1)
+			p->customer_vlan = be16(u16_at(w->at, 0));
+		tags++;
+		type = u16_at(w->at, 2);
+		w->at += 4;
+	}
+	switch (type) {
+	case be16(ETH_P_IP):
+		return IPV4;
+	case be16(ETH_P_IPV6):
+		return IPV6;
+	case be16(ETH_P_MPLS_UC):
+	case be16(ETH_P_MPLS_MC):
+		return mpls(w, p);
+	case be16(ETH_P_PPP_SES):
+		return pppoe(w);
+	}
+	/* More tags; or 802.2, behind which IP may follow. */
+	return is_tag(type) || be16(type) < ETH_P_802_3_MIN ? UNSURE : NO_IP;
+}
+
+static inline_always enum payload no_header(const struct walk *w)
+{
+	__u16 type = w->skb->protocol;
+
+	return type == be16(ETH_P_IP) || type == be16(ETH_P_IPV6) || type == be16(ETH_P_ALL) || !type ? BY_NIBBLE : NO_IP;
+}
+
+/* read_frame fills in of *p what fill_link and complete do not. */
+static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct device *d, struct entry *p)
+{
+	struct walk w = {
+		.skb = skb,
+		.data = (void *)(long)skb->data,
+		.at = (void *)(long)skb->data,
+		.end = (void *)(long)skb->data_end,
+	};
+	enum payload payload;
+
+	p->vlan = p->customer_vlan = 0;
+	__builtin_memset(p->mpls, 0, sizeof(p->mpls));
+	p->mpls_depth = 0;
+	payload = d->flags & DEVICE_RAW ? no_header(&w) : ethernet(&w, p);
+	if (payload == BY_NIBBLE) {
+		if (!has(&w, 1))
+			return HAND;
+		payload = u8_at(w.at, 0) >> 4 == 4 ? IPV4 : IPV6; /* which looks at the nibble again */
+	}
+	switch (payload) {
+	case IPV4:
+		return ipv4(&w, p);
+	case IPV6:
+		return ipv6(&w, p);
+	case NO_IP:
+		return NOT_IP;
+	default:
+		return HAND;
+	}
+}
+
+/* fill_link fills in what only an entry that is made needs. */
+static inline_always void fill_link(struct __sk_buff *skb, const struct device *d, struct entry *p)
+{
+	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	__builtin_memset(p->dst_mac, 0, 12);
+	if (!(d->flags & DEVICE_RAW) && data + ETH_HLEN <= end)
+		__builtin_memcpy(p->dst_mac, data, 12); /* and src_mac behind it */
+	p->interface = d->interface;
+	p->spare = 0;
+}
+

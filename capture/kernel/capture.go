@@ -1,0 +1,271 @@
+//go:build linux
+
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"cacheflow/capture/link"
+)
+
+// A Capture has the program attached to interfaces while its source is read.
+type Capture struct {
+	cfg     Config
+	program *program
+	hooker  hooker
+	source  *Source
+
+	mu      sync.Mutex
+	devices map[uint32]*device // by index
+	places  [maxInterfaces]bool
+	stopped bool
+	warned  map[string]bool // what was said already
+}
+
+// Open loads the program, and sees that it can be attached. Where the kernel or the
+// rights do not allow it, the error says why. Nothing is counted before Start.
+func Open(cfg Config) (_ *Capture, err error) {
+	if cfg, err = cfg.withDefaults(); err != nil {
+		return nil, err
+	}
+	c := &Capture{cfg: cfg, devices: map[uint32]*device{}, warned: map[string]bool{}}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	if c.source, err = newSource(c.program, &cfg); err != nil {
+		c.program.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// load loads the program and finds out how it can be attached.
+func (c *Capture) load() error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("how many CPUs there are: %w", err)
+	}
+	ram, err := memory()
+	if err != nil {
+		return err
+	}
+	o := loadOptions{}
+	if o.size, err = newSize(&c.cfg, cpus, ram); err != nil {
+		return err
+	}
+	o.wakeAt = uint32(o.entries() / 4 * 3)
+	if c.program, err = load(o); err != nil {
+		return rights(err)
+	}
+	c.hooker = tcx{}
+	if err := probe(c.hooker, c.program); err != nil {
+		c.program.close()
+		return rights(err)
+	}
+	return nil
+}
+
+// rights says which right is missing, where one is.
+func rights(err error) error {
+	if errors.Is(err, os.ErrPermission) && !errors.As(err, new(*ebpf.VerifierError)) {
+		return fmt.Errorf("%w (it takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or root)", err)
+	}
+	return err
+}
+
+// Start begins to count on the interfaces that the configuration selects, in the
+// network namespace of the calling thread. Those that come later need Run. An
+// interface that is not there is no error.
+func (c *Capture) Start() error {
+	if err := c.look(); err != nil {
+		return errors.Join(err, c.unhookAll())
+	}
+	c.announce()
+	return nil
+}
+
+// announce says once what is metered, and how large the first level is.
+func (c *Capture) announce() {
+	names := c.Interfaces()
+	if len(names) == 0 {
+		c.cfg.Log.Warn("no interface to capture on yet", "interfaces", strings.Join(c.cfg.Interfaces, " "))
+		return
+	}
+	what := map[Direction]string{
+		Auto: "each packet once, in both directions", IngressOnly: "arriving packets only",
+		EgressOnly: "leaving packets only", Both: "arriving and leaving packets",
+	}[c.cfg.Direction]
+	c.cfg.Log.Info("capturing", "interfaces", strings.Join(names, " "), "metered", what, "mode", c.hooker.mode(),
+		"cpus", c.program.cpus, "first-level", fmt.Sprintf("%d entries a CPU", c.program.entries()), "octets", c.program.memory())
+}
+
+// Source returns what hands over the observations. One goroutine reads it, which
+// closes it at its end.
+func (c *Capture) Source() *Source { return c.source }
+
+// Interfaces returns the names of the interfaces that are metered now, sorted. Any
+// goroutine may call it.
+func (c *Capture) Interfaces() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names()
+}
+
+func (c *Capture) names() []string {
+	var names []string
+	for _, d := range c.devices {
+		if d.isMetered() {
+			names = append(names, d.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Run attaches to interfaces that come and detaches from those that go, until ctx
+// is done or the capture is stopped; it then returns nil. It must run in the
+// network namespace of Open.
+func (c *Capture) Run(ctx context.Context) error {
+	return link.Follow(ctx, len(c.cfg.Interfaces) == 0, c.isStopped, c.cfg.Log, func() error {
+		before := c.Interfaces()
+		err := c.look()
+		link.LogChanges(c.cfg.Log, before, c.Interfaces())
+		return err
+	})
+}
+
+func (c *Capture) isStopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
+}
+
+// look brings what is attached in line with the interfaces that there are.
+func (c *Capture) look() error {
+	links, err := link.List()
+	if err != nil {
+		return err
+	}
+	chosen, err := link.Choose(links, c.cfg.Interfaces)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return nil
+	}
+	link.WarnStacked(c.cfg.Log, links, chosen.Links, c.warned)
+	selected := map[uint32]bool{}
+	for _, l := range chosen.Links {
+		selected[l.Index] = true
+	}
+	return c.apply(links, selected)
+}
+
+// apply attaches and detaches. One interface that fails does not keep the others
+// out. c.mu is held.
+func (c *Capture) apply(links []link.Link, selected map[uint32]bool) error {
+	there := map[uint32]bool{}
+	var errs []error
+	for i := range links {
+		l := &links[i]
+		there[l.Index] = true
+		if !l.Up && c.devices[l.Index] == nil || l.Index == link.Loopback && !selected[l.Index] {
+			continue
+		}
+		if err := c.enter(l, selected[l.Index]); err != nil && !isGone(err) && !errors.Is(err, unix.ENETDOWN) {
+			errs = append(errs, fmt.Errorf("capture on %s: %w", l.Name, err))
+		}
+	}
+	for index, d := range c.devices {
+		if !there[index] {
+			errs = append(errs, c.leave(d))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// enter sees to it that an interface is hooked as it is to be. An interface that is
+// no longer selected keeps its place until it is gone: its packets are in the cache.
+func (c *Capture) enter(l *link.Link, selected bool) error {
+	d := c.devices[l.Index]
+	if d == nil {
+		d = &device{Link: *l}
+		c.devices[l.Index] = d
+	}
+	had := d.isMetered()
+	flags := c.flagsOf(l, selected)
+	if flags&metered != 0 && !had {
+		place, err := c.takePlace()
+		if err != nil {
+			return err
+		}
+		d.place = place
+		c.source.post(func() { c.source.tallies.enter(place, l.Index, l.Name, c.hooker.mode()) })
+	}
+	d.Link, d.flags = *l, flags|d.flags&metered
+	if err := c.program.set(d); err != nil {
+		return err
+	}
+	return c.hook(d)
+}
+
+// takePlace finds a place among the program's counters.
+func (c *Capture) takePlace() (uint16, error) {
+	for i, taken := range c.places {
+		if !taken {
+			c.places[i] = true
+			return uint16(i), nil
+		}
+	}
+	return 0, fmt.Errorf("more than %d interfaces at once", maxInterfaces)
+}
+
+// leave lets go of an interface that is gone.
+func (c *Capture) leave(d *device) error {
+	delete(c.devices, d.Index)
+	c.program.unset(d.Index)
+	err := d.unhook()
+	if d.isMetered() {
+		c.source.post(func() { c.source.retire(d.place, c.freePlace) })
+	}
+	return err
+}
+
+func (c *Capture) freePlace(place uint16) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.places[place] = false
+}
+
+// Stop ends the capture: the program runs no more. The source then hands over what
+// is left, and returns io.EOF. Any goroutine may call it.
+func (c *Capture) Stop() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		return nil
+	}
+	c.stopped = true
+	err := c.unhookAll()
+	c.source.post(func() { c.source.stopping = true })
+	return err
+}
+
+func (c *Capture) unhookAll() error {
+	var errs []error
+	for _, d := range c.devices {
+		errs = append(errs, d.unhook())
+	}
+	return errors.Join(errs...)
+}

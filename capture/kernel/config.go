@@ -1,0 +1,91 @@
+//go:build linux
+
+package kernel
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+	"cacheflow/capture/link"
+)
+
+// Defaults and bounds of a Config.
+const (
+	// DefaultEntries is how many flows of one generation the kernel keeps for each
+	// CPU where memory allows: what a million packets a second of as many flows
+	// bring in 50 ms.
+	DefaultEntries = 65536
+	// MaxGeneration is how long a generation lasts at most, and MinGeneration at
+	// least: a flip takes the kernel 10 to 40 ms.
+	MaxGeneration = time.Second
+	MinGeneration = 50 * time.Millisecond
+)
+
+// Direction tells which frames of an interface are metered.
+type Direction uint8
+
+const (
+	// Auto: arriving frames, and those leaving frames that did not arrive by a
+	// selected interface: each packet once.
+	Auto        Direction = iota
+	IngressOnly           // arriving frames
+	EgressOnly            // leaving frames
+	// Both: arriving and leaving frames. What is forwarded between two selected
+	// interfaces is then metered twice.
+	Both
+)
+
+// Decoder turns a frame into an observation. The frame and its octets are valid
+// during the call only.
+type Decoder interface {
+	Decode(*capture.Frame, *flow.Packet) capture.Reason
+}
+
+// Config describes a capture.
+type Config struct {
+	// Interfaces are names or patterns, as link.Choose takes them.
+	Interfaces []string
+	Direction  Direction
+	// Entries is how many flows of one generation are kept for each CPU: a power
+	// of two; 0 means DefaultEntries, or less where that would take more than 1/64
+	// of the memory.
+	Entries int
+	// Ring is the size of each CPU's ring in octets, a power of two; 0 means an
+	// eighth of what the entries take.
+	Ring int
+	// Generation is how long a generation lasts at most; 0 means MaxGeneration. It
+	// is to be no more than a quarter of the shortest timeout.
+	Generation time.Duration
+	// Now is the present on the process's timeline, which is CLOCK_MONOTONIC but for
+	// its zero.
+	Now func() flow.Time
+	// Decoder reads what the program does not.
+	Decoder Decoder
+	// Log is told once what is captured and what that means; nil says nothing.
+	Log *slog.Logger
+}
+
+// withDefaults returns c with its zero values filled in, or what is wrong in it.
+func (c Config) withDefaults() (Config, error) {
+	if c.Decoder == nil {
+		return c, errors.New("capture without a decoder")
+	}
+	if err := link.CheckPatterns(c.Interfaces); err != nil {
+		return c, err
+	}
+	if c.Generation == 0 {
+		c.Generation = MaxGeneration
+	}
+	c.Generation = min(max(c.Generation, MinGeneration), MaxGeneration)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		start := time.Now()
+		c.Now = func() flow.Time { return flow.Time(time.Since(start)) }
+	}
+	return c, nil
+}

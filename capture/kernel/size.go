@@ -1,0 +1,78 @@
+//go:build linux
+
+package kernel
+
+import (
+	"fmt"
+	"math/bits"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"cacheflow/bpf"
+)
+
+const (
+	setSize  = int(unsafe.Sizeof(bpf.ProgramSet{}))
+	minShift = 6  // 64 sets: one word of used
+	maxShift = 18 // a million entries
+	// memoryShare is the part of the host's memory that the whole may take.
+	memoryShare = 64
+)
+
+// size is how large the maps are.
+type size struct {
+	cpus     int
+	setShift int // log2 of the sets of one CPU in one generation
+	ring     int // octets of each CPU's ring
+}
+
+func (s *size) sets() int    { return 1 << s.setShift }
+func (s *size) entries() int { return s.sets() * bpf.Ways }
+
+// half is how many sets one generation has.
+func (s *size) half() int { return s.cpus << s.setShift }
+
+// memory is what the two generations and the rings take, in octets.
+func (s *size) memory() int64 { return 2*int64(s.half())*int64(setSize) + int64(s.cpus)*int64(s.ring) }
+
+// newSize fits the maps to the host: what is asked for, or the default as far as
+// it takes no more than a part of the memory.
+func newSize(cfg *Config, cpus int, memory int64) (size, error) {
+	s := size{cpus: cpus}
+	entries := cfg.Entries
+	if entries == 0 {
+		entries = DefaultEntries
+	}
+	s.setShift = bits.Len(uint(entries/bpf.Ways)) - 1
+	if s.entries() != entries || s.setShift < minShift || s.setShift > maxShift {
+		return s, fmt.Errorf("%d entries in the kernel for each CPU: want a power of two, %d to %d",
+			entries, bpf.Ways<<minShift, bpf.Ways<<maxShift)
+	}
+	s.fitRing(cfg.Ring)
+	for cfg.Entries == 0 && s.memory() > memory/memoryShare && s.setShift > minShift {
+		s.setShift--
+		s.fitRing(cfg.Ring)
+	}
+	if page := os.Getpagesize(); s.ring < page || s.ring&(s.ring-1) != 0 || s.ring > 1<<30 {
+		return s, fmt.Errorf("ring of %d octets: want a power of two, %d to %d", s.ring, page, 1<<30)
+	}
+	return s, nil
+}
+
+func (s *size) fitRing(asked int) {
+	s.ring = asked
+	if asked == 0 {
+		s.ring = max(s.sets()*setSize/4, 16*os.Getpagesize())
+	}
+}
+
+// memory is the host's, in octets.
+func memory() (int64, error) {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0, fmt.Errorf("how much memory there is: %w", err)
+	}
+	return int64(info.Totalram) * int64(info.Unit), nil
+}

@@ -1,0 +1,339 @@
+//go:build linux
+
+package kernel
+
+import (
+	"cmp"
+	"io"
+	"math/bits"
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"cacheflow/bpf"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+)
+
+const (
+	// pollTimeout is how long a Read waits for the program to wake it.
+	pollTimeout = 40 * time.Millisecond
+	// maxSnapshots is how many snapshots wait for older ones of other CPUs.
+	maxSnapshots = 8192
+	// late is how long a snapshot may take from its stamp to its place in the ring.
+	late = flow.Time(time.Millisecond)
+)
+
+// Source hands over what the program counted. One goroutine reads it; Wake may be
+// called by any.
+//
+// It works in rounds. A round takes the producers' positions of all rings, reads
+// each ring up to there, then decodes the snapshots among it in the order of their
+// time. Some rounds close a generation: they begin with a flip, take from the
+// rings what belongs to that generation, and then the half that nobody writes to.
+// What a flow did earlier on a CPU is so handed over before what it did later.
+type Source struct {
+	program *program
+	clock   clock
+	decoder Decoder
+	waiter  *waiter
+	length  flow.Time // of a generation
+
+	generation uint32 // that whose records and entries are read now
+	flipped    flow.Time
+	round      round
+	horizon    flow.Time
+	snapshots  []bpf.ProgramSnapshot // that were read and not decoded
+	decodable  int                   // of them: the first so many, in order
+	frame      capture.Frame
+	tallies    tallies
+	flips      uint64
+	victims    uint64
+
+	retired  []retired
+	stopping bool
+	closed   bool
+	final    []capture.Counters // once it is closed
+	mu       sync.Mutex
+	mail     []func() // what others want done by the goroutine that reads
+}
+
+var _ capture.Source = (*Source)(nil)
+
+// round is how far a pass over the rings, and the closed half, has come.
+type round struct {
+	underWay bool
+	closing  bool
+	began    flow.Time // before the positions were taken
+	horizon  flow.Time // that holds once the round is over, if it closes
+	ends     []uint64  // of each ring
+	ring     int       // the one that is read
+	most     uint64    // octets in the ring that had the most
+	word     int       // of used, within the half
+}
+
+func newSource(p *program, cfg *Config) (*Source, error) {
+	c, err := newClock(cfg.Now, p.readJiffies)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWaiter(p.rings)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{
+		program: p, clock: c, decoder: cfg.Decoder, waiter: w, length: flow.Time(cfg.Generation),
+		flipped: c.latest, horizon: c.latest - c.tick,
+		snapshots: make([]bpf.ProgramSnapshot, 0, maxSnapshots),
+	}
+	s.round.ends = make([]uint64, p.cpus)
+	return s, nil
+}
+
+// Read implements capture.Source.
+func (s *Source) Read(batch []flow.Packet) (int, flow.Time, error) {
+	s.takeMail()
+	n, err := s.fill(batch)
+	if err != nil || n > 0 {
+		return n, s.horizon, err
+	}
+	if s.stopping && !s.round.underWay && s.isEmpty() {
+		return 0, s.horizon, io.EOF
+	}
+	if !s.round.underWay && !s.stopping {
+		if err := s.wait(); err != nil {
+			return 0, s.horizon, err
+		}
+		s.takeMail()
+	}
+	return 0, s.horizon, nil
+}
+
+// Wake ends the wait of a Read that is under way, or of the next one.
+func (s *Source) Wake() { s.waiter.wake() }
+
+// fill works until the batch is full or a round is over.
+func (s *Source) fill(batch []flow.Packet) (n int, err error) {
+	if !s.round.underWay {
+		if err := s.begin(); err != nil {
+			return 0, err
+		}
+	}
+	if n = s.readRings(batch); n == len(batch) {
+		return n, nil
+	}
+	if s.decodable == 0 {
+		s.order(s.round.closing)
+	}
+	if n += s.decode(batch[n:]); s.decodable > 0 || s.round.ring < len(s.program.rings) {
+		return n, nil
+	}
+	if s.round.closing {
+		if n += s.readHalf(batch[n:]); s.round.word < s.program.half()/64 {
+			return n, nil
+		}
+		s.program.clearInserts(s.generation)
+		s.generation ^= 1
+		s.horizon = max(s.horizon, s.round.horizon)
+		s.freeRetired()
+	}
+	s.round.underWay = false
+	return n, nil
+}
+
+// begin begins a round; if the generation is old enough, one that closes it.
+func (s *Source) begin() error {
+	now := s.clock.now()
+	r := &s.round
+	r.underWay, r.closing = true, s.stopping || now-s.flipped >= s.length || s.program.isFull(s.generation) && now-s.flipped >= flow.Time(MinGeneration)
+	r.began, r.ring, r.most, r.word = now, 0, 0, 0
+	if r.closing {
+		r.horizon = now - s.clock.tick
+		if err := s.program.setGeneration(int(s.generation ^ 1)); err != nil {
+			r.underWay = false
+			return err
+		}
+		s.flips++
+		if err := s.clock.sample(); err != nil {
+			return err
+		}
+		s.flipped = s.clock.latest
+	}
+	for i := range s.program.rings {
+		r.ends[i] = s.program.rings[i].end()
+	}
+	s.clock.latest = s.clock.now()
+	return nil
+}
+
+// readRings reads the rings up to the round's ends, or until the batch is full.
+// Of a ring that has reached the next generation no more is read in this round.
+func (s *Source) readRings(batch []flow.Packet) (n int) {
+	for ; s.round.ring < len(s.program.rings); s.round.ring++ {
+		r := &s.program.rings[s.round.ring]
+		s.round.most = max(s.round.most, s.round.ends[s.round.ring]-r.at)
+		for r.at < s.round.ends[s.round.ring] {
+			if n == len(batch) || len(s.snapshots) == cap(s.snapshots) {
+				r.release()
+				return n
+			}
+			record, behind, ok := r.next(r.at)
+			if !ok || record != nil && record.Generation != s.generation {
+				break
+			}
+			if record != nil {
+				n += s.take(record, batch[n:])
+			}
+			r.at = behind
+		}
+		r.release()
+	}
+	return n
+}
+
+// take hands a record over, or keeps it if it is a snapshot.
+func (s *Source) take(record *bpf.ProgramRecord, batch []flow.Packet) int {
+	switch bpf.ProgramRecordKind(record.Kind) {
+	case bpf.ProgramRecordKindRECORD_VICTIM:
+		s.victims++
+		s.deliver(&(*bpf.ProgramVictim)(unsafe.Pointer(record)).Entry, &batch[0])
+		return 1
+	case bpf.ProgramRecordKindRECORD_SNAPSHOT:
+		s.snapshots = append(s.snapshots, *(*bpf.ProgramSnapshot)(unsafe.Pointer(record)))
+	}
+	return 0
+}
+
+// deliver turns an entry into an observation.
+func (s *Source) deliver(e *bpf.ProgramEntry, p *flow.Packet) {
+	s.clock.packet(e, p)
+	s.tally(e.Interface).add(e)
+}
+
+// order says which snapshots can be decoded, and sorts them: all, where the round
+// closes a generation or no more can be kept; otherwise those that are older than
+// the round.
+func (s *Source) order(all bool) {
+	if len(s.snapshots) == 0 {
+		return
+	}
+	slices.SortStableFunc(s.snapshots, func(a, b bpf.ProgramSnapshot) int { return cmp.Compare(a.Time, b.Time) })
+	s.decodable = len(s.snapshots)
+	if all || len(s.snapshots) == cap(s.snapshots) {
+		return
+	}
+	limit := monotonic() - uint64(s.clock.now()-s.round.began) - uint64(late)
+	s.decodable, _ = slices.BinarySearchFunc(s.snapshots, limit, func(a bpf.ProgramSnapshot, t uint64) int { return cmp.Compare(a.Time, t) })
+}
+
+// decode hands the decodable snapshots over, and forgets them once all are done.
+func (s *Source) decode(batch []flow.Packet) (n int) {
+	done := 0
+	for n < len(batch) && done < s.decodable {
+		snapshot := &s.snapshots[done]
+		done++
+		s.clock.frame(snapshot, &s.frame)
+		reason := capture.Other
+		if snapshot.Captured > 0 {
+			reason = s.decoder.Decode(&s.frame, &batch[n])
+		}
+		if s.tally(snapshot.Interface).decoded(reason, snapshot, &batch[n]) {
+			n++
+		}
+	}
+	s.decodable -= done
+	s.snapshots = slices.Delete(s.snapshots, 0, done)
+	return n
+}
+
+// readHalf reads and zeroes the closed half, from the round's word on.
+func (s *Source) readHalf(batch []flow.Packet) (n int) {
+	words := s.program.half() / 64
+	first := int(s.generation) * words
+	for ; s.round.word < words; s.round.word++ {
+		word := &s.program.used[first+s.round.word]
+		for *word != 0 {
+			if len(batch)-n < bpf.Ways {
+				return n
+			}
+			at := bits.TrailingZeros64(*word)
+			set := &s.program.sets[(first+s.round.word)*64+at]
+			for i := range set.Way {
+				if e := &set.Way[i]; e.Packets != 0 {
+					s.deliver(e, &batch[n])
+					e.Packets = 0
+					n++
+				}
+			}
+			*word &= *word - 1
+		}
+	}
+	return n
+}
+
+// isEmpty reports whether nothing is left to read.
+func (s *Source) isEmpty() bool {
+	if len(s.snapshots) > 0 {
+		return false
+	}
+	for i := range s.program.rings {
+		if r := &s.program.rings[i]; r.at != r.end() {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(s.program.used, func(word uint64) bool { return word != 0 })
+}
+
+// wait returns when the program wakes us, at a Wake, or when it is time for the next
+// round: after pollTimeout, or sooner where the last one found a ring so full that
+// it would overflow until then.
+func (s *Source) wait() error {
+	timeout := min(pollTimeout, time.Duration(s.flipped+s.length-s.clock.now()))
+	if full := s.round.most * 4 / uint64(s.program.ring); full > 0 {
+		timeout = min(timeout, pollTimeout/time.Duration(full+1))
+	}
+	if timeout <= 0 {
+		return nil
+	}
+	return s.waiter.wait(timeout)
+}
+
+// post has f run by the goroutine that reads, at its next Read.
+func (s *Source) post(f func()) {
+	s.mu.Lock()
+	s.mail = append(s.mail, f)
+	s.mu.Unlock()
+	s.waiter.wake()
+}
+
+func (s *Source) takeMail() {
+	s.mu.Lock()
+	mail := s.mail
+	s.mail = nil
+	s.mu.Unlock()
+	for _, f := range mail {
+		f()
+	}
+}
+
+// Close implements capture.Source. The counters stay what they were.
+func (s *Source) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.final = s.AppendCounters(nil)
+	s.closed = true
+	s.waiter.close()
+	s.program.close()
+	return nil
+}
+
+// monotonic returns CLOCK_MONOTONIC in nanoseconds, the clock of the snapshots.
+func monotonic() uint64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // that clock is always there
+	return uint64(t.Nano())
+}

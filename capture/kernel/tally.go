@@ -1,0 +1,222 @@
+//go:build linux
+
+package kernel
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"unsafe"
+
+	"cacheflow/bpf"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+)
+
+// maxGone is how many interfaces that are gone keep counters of their own; of more
+// the oldest are summed up in one.
+const maxGone = 1024
+
+// goneIndex is the index of the entry that sums up the others.
+const goneIndex = ^uint32(0)
+
+// tallies are the counters of the interfaces. An interface that is captured has a
+// place, under which the program counts; one that is gone has only what it left.
+type tallies struct {
+	places [maxInterfaces]*tally
+	gone   []*tally // in the order of their going
+}
+
+// tally is what user space counts of one interface.
+type tally struct {
+	capture.Counters
+}
+
+// enter gives an interface a place.
+func (t *tallies) enter(place uint16, index uint32, name, mode string) {
+	for i, g := range t.gone {
+		if g.Index == index && g.Name == name {
+			t.places[place], t.gone = g, slices.Delete(t.gone, i, i+1)
+			return
+		}
+	}
+	t.places[place] = &tally{capture.Counters{Index: index, Name: name, Mode: mode}}
+}
+
+// leave takes the place back. What the program counted there has been added.
+func (t *tallies) leave(place uint16) {
+	t.gone = append(t.gone, t.places[place])
+	t.places[place] = nil
+	if len(t.gone) <= maxGone {
+		return
+	}
+	if t.gone[0].Index != goneIndex {
+		t.gone = slices.Insert(t.gone, 0, &tally{capture.Counters{Index: goneIndex, Name: "gone", Mode: t.gone[0].Mode}})
+	}
+	t.gone[0].Add(&t.gone[1].Counters)
+	t.gone = slices.Delete(t.gone, 1, 2)
+}
+
+// add counts an entry that is handed over.
+func (t *tally) add(e *bpf.ProgramEntry) {
+	t.Observations++
+	t.Metered += uint64(e.Frames)
+	t.Packets += uint64(e.Packets)
+	t.Octets += e.Octets
+	t.OtherHost += uint64(e.OtherHost)
+	t.FirstLevel.HandedOver.Packets += uint64(e.Packets)
+	t.FirstLevel.HandedOver.Octets += e.Octets
+}
+
+// decoded counts what became of a snapshot, and reports whether it is metered.
+func (t *tally) decoded(reason capture.Reason, s *bpf.ProgramSnapshot, p *flow.Packet) bool {
+	if reason != capture.Decoded {
+		t.NotMetered[reason]++
+		return false
+	}
+	t.Observations++
+	t.Metered++
+	t.Packets += p.Packets
+	t.Octets += p.Octets
+	t.OtherHost += uint64(s.OtherHost)
+	return true
+}
+
+// countsOf returns the program's counters of a place.
+func (p *program) countsOf(place uint16) []bpf.ProgramCounters {
+	return p.counts[int(place)*p.cpus*2:][:p.cpus*2]
+}
+
+// addCounts adds what the program counted to c.
+func addCounts(c *capture.Counters, counts []bpf.ProgramCounters) {
+	for i := range counts {
+		n := &counts[i]
+		c.Observed += n.Observed
+		c.Lost += n.Lost
+		c.NotMetered[capture.NonIP] += n.Ignored
+		c.FirstLevel.Counted.Packets += n.MeteredPackets
+		c.FirstLevel.Counted.Octets += n.MeteredOctets
+		c.FirstLevel.Lost.Packets += n.LostPackets
+		c.FirstLevel.Lost.Octets += n.LostOctets
+	}
+}
+
+// tally returns the counters of a place. Who gave the place away has said so by
+// mail, before the program knew of it.
+func (s *Source) tally(place uint16) *tally {
+	if t := s.tallies.places[place%maxInterfaces]; t != nil {
+		return t
+	}
+	s.takeMail()
+	return s.tallies.places[place%maxInterfaces]
+}
+
+// retired is the place of an interface that is gone. It is free once a generation
+// was closed in which nothing was counted there.
+type retired struct {
+	place uint16
+	flips uint64
+	free  func(place uint16)
+}
+
+// retire has free called once a place can be given to another interface.
+func (s *Source) retire(place uint16, free func(place uint16)) {
+	s.retired = append(s.retired, retired{place, s.flips, free})
+}
+
+// freeRetired takes the places of which nothing is left in the cache or the rings:
+// a flip came after their hooks were gone.
+func (s *Source) freeRetired() {
+	s.retired = slices.DeleteFunc(s.retired, func(r retired) bool {
+		if s.flips == r.flips {
+			return false
+		}
+		counts := s.program.countsOf(r.place)
+		addCounts(&s.tallies.places[r.place].Counters, counts)
+		clear(counts)
+		s.tallies.leave(r.place)
+		r.free(r.place)
+		return true
+	})
+}
+
+// AppendCounters implements capture.Source. What the program has counted is read
+// while it counts: it agrees to the packet at a quiet instant.
+func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
+	if s.closed {
+		return append(c, s.final...)
+	}
+	s.takeMail()
+	first := len(c)
+	var at [maxInterfaces]*capture.Counters
+	c = slices.Grow(c, maxInterfaces+len(s.tallies.gone)) // so that at stays valid
+	for place, t := range s.tallies.places {
+		if t != nil {
+			c = append(c, t.Counters)
+			at[place] = &c[len(c)-1]
+			addCounts(at[place], s.program.countsOf(uint16(place)))
+		}
+	}
+	s.addContent(&at)
+	s.addRings(&at)
+	for _, t := range s.tallies.gone {
+		c = append(c, t.Counters)
+	}
+	slices.SortStableFunc(c[first:], func(a, b capture.Counters) int { return cmp.Compare(a.Index, b.Index) })
+	return c
+}
+
+// addContent adds what is in the first-level cache, summed from its entries.
+func (s *Source) addContent(at *[maxInterfaces]*capture.Counters) {
+	for i, word := range s.program.used {
+		for ; word != 0; word &= word - 1 {
+			set := &s.program.sets[i*64+bits.TrailingZeros64(word)]
+			for w := range set.Way {
+				e := &set.Way[w]
+				if c := at[e.Interface%maxInterfaces]; c != nil && e.Packets != 0 {
+					c.InFirstLevel += uint64(e.Frames)
+					c.FirstLevel.Content.Packets += uint64(e.Packets)
+					c.FirstLevel.Content.Octets += e.Octets
+				}
+			}
+		}
+	}
+}
+
+// addRings adds what waits in the rings, and the snapshots that wait to be decoded.
+func (s *Source) addRings(at *[maxInterfaces]*capture.Counters) {
+	for i := range s.snapshots {
+		if c := at[s.snapshots[i].Interface%maxInterfaces]; c != nil {
+			c.InRing++
+		}
+	}
+	for i := range s.program.rings {
+		r := &s.program.rings[i]
+		for position := r.at; position < r.end(); {
+			record, behind, ok := r.next(position)
+			if !ok {
+				break
+			}
+			position = behind
+			if record != nil {
+				addRecord(at, record)
+			}
+		}
+	}
+}
+
+func addRecord(at *[maxInterfaces]*capture.Counters, record *bpf.ProgramRecord) {
+	switch bpf.ProgramRecordKind(record.Kind) {
+	case bpf.ProgramRecordKindRECORD_VICTIM:
+		e := &(*bpf.ProgramVictim)(unsafe.Pointer(record)).Entry
+		if c := at[e.Interface%maxInterfaces]; c != nil {
+			c.InRing += uint64(e.Frames)
+			c.FirstLevel.InRing.Packets += uint64(e.Packets)
+			c.FirstLevel.InRing.Octets += e.Octets
+		}
+	case bpf.ProgramRecordKindRECORD_SNAPSHOT:
+		if c := at[(*bpf.ProgramSnapshot)(unsafe.Pointer(record)).Interface%maxInterfaces]; c != nil {
+			c.InRing++
+		}
+	}
+}

@@ -1,0 +1,108 @@
+//go:build linux
+
+package daemon
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"cacheflow/capture"
+	"cacheflow/capture/afpacket"
+	"cacheflow/capture/kernel"
+)
+
+// CaptureMode chooses the Observation Point.
+type CaptureMode uint8
+
+const (
+	CaptureAuto     CaptureMode = iota // eBPF where the kernel and the rights allow it, else AF_PACKET
+	CaptureEBPF                        // eBPF, or no start
+	CaptureAFPacket                    // AF_PACKET
+)
+
+// Direction chooses at which side of the interfaces packets are metered.
+type Direction uint8
+
+const (
+	DirectionAuto    Direction = iota // each packet once, as far as the capture can
+	DirectionIngress                  // what arrives
+	DirectionBoth                     // what leaves as well
+)
+
+// Capture selects what is metered, and how.
+type Capture struct {
+	Mode CaptureMode
+	// Interfaces are names or patterns; none: those that link.Choose chooses.
+	Interfaces []string
+	Direction  Direction
+	// Workers and RingMemory are AF_PACKET's, as afpacket.Config has them.
+	Workers, RingMemory int
+}
+
+// An observer is a capture that is under way. Run follows the interfaces, and Stop
+// has the sources end.
+type observer interface {
+	Run(context.Context) error
+	Stop() error
+}
+
+// prepareCapture decides how to capture, and returns how many sources there will
+// be. start begins the capture and gives each shard its source.
+func (s *session) prepareCapture() (workers int, start func() error, err error) {
+	c := &s.Live.Capture
+	if c.Mode != CaptureAFPacket {
+		k, err := kernel.Open(s.kernelConfig())
+		if err == nil {
+			return 1, func() error {
+				s.capture, s.shards[0].source = k, k.Source()
+				return k.Start()
+			}, nil
+		}
+		if c.Mode == CaptureEBPF {
+			return 0, nil, err
+		}
+		s.Log.Info("no counting inside the kernel, packets are captured by AF_PACKET", "because", err)
+	}
+	workers = c.Workers
+	if workers == 0 {
+		workers = min(runtime.NumCPU(), afpacket.MaxWorkers)
+	}
+	return workers, func() error { return s.openAFPacket(workers) }, nil
+}
+
+func (s *session) openAFPacket(workers int) error {
+	c := &s.Live.Capture
+	a, err := afpacket.Open(afpacket.Config{
+		Interfaces: c.Interfaces, Workers: workers, RingMemory: c.RingMemory,
+		Direction: map[Direction]afpacket.Direction{
+			DirectionAuto: afpacket.Auto, DirectionIngress: afpacket.IngressOnly, DirectionBoth: afpacket.Both,
+		}[c.Direction],
+		Clock:   afpacket.Clock{Now: s.now, Realtime: func() int64 { return time.Now().UnixNano() }},
+		Seed:    uint32(random()),
+		Log:     s.Log,
+		Decoder: func() afpacket.Decoder { return capture.NewDecoder(s.Fragments) },
+	})
+	if err != nil {
+		return err
+	}
+	s.capture = a
+	for i, source := range a.Sources() {
+		s.shards[i].source = source
+	}
+	return nil
+}
+
+func (s *session) kernelConfig() kernel.Config {
+	c := &s.Live.Capture
+	return kernel.Config{
+		Interfaces: c.Interfaces,
+		Direction: map[Direction]kernel.Direction{
+			DirectionAuto: kernel.Auto, DirectionIngress: kernel.IngressOnly, DirectionBoth: kernel.Both,
+		}[c.Direction],
+		Generation: min(s.Live.Cache.Active, s.Live.Cache.Inactive) / 4,
+		Now:        s.now,
+		Decoder:    capture.NewDecoder(s.Fragments),
+		Log:        s.Log,
+	}
+}
