@@ -8,15 +8,22 @@
 
 #include <linux/types.h>
 
+/* What lies between the link header and the packet. */
+struct tags {
+	__u16 vlan, customer_vlan;
+	__u8 mpls[3][3];
+	__u8 mpls_depth;
+	__u16 spare;
+};
+
 /* An entry of the first-level cache is a flow of one generation on one CPU: two
  * cache lines. The first 44 octets are flow.Key as Go lays it out. An entry whose
  * packets are 0 is free, whatever else is in it. */
 struct entry {
 	__u64 src[2]; /* in network byte order; IPv4 in the first four octets, zeros behind */
 	__u64 dst[2];
-	__u16 src_port, dst_port;
-	__u32 input;
-	__u8 protocol, tos, version, direction;
+	__u64 ports;   /* source port, destination port, input interface: 16, 16, 32 bits */
+	__u32 kind;    /* protocol, ToS, IP version, direction: an octet each */
 	__u32 packets; /* on the wire: the segments of a super-packet */
 	__u64 octets;  /* IP total lengths */
 	__u32 first;   /* jiffies, the low 32 bits */
@@ -25,16 +32,14 @@ struct entry {
 	__u32 frames; /* that is, sk_buffs */
 	__u32 egress; /* ifindex; 0 until the egress hook has noted it */
 	__u32 min_length, max_length;
+	struct tags tags;
 	__u32 flow_label;
 	__u16 tcp_flags;
 	__u8 min_ttl, max_ttl;
 	__u8 dst_mac[6], src_mac[6];
-	__u16 vlan, customer_vlan;
-	__u8 mpls[3][3];
-	__u8 mpls_depth;
-	__u16 interface; /* the observing interface's place in counters */
+	__u32 interface; /* the observing interface's place in counts */
 	__u32 other_host; /* of frames: addressed to another host */
-	__u64 spare;
+	__u32 spare;
 };
 
 #define WAYS 4
@@ -43,6 +48,8 @@ struct entry {
 struct set {
 	struct entry way[WAYS];
 };
+
+#define INTERFACES 256
 
 /* What one CPU has seen on one interface. Runs of the program that are nested
  * (see busy) count in a second one, by atomic additions. */
@@ -58,6 +65,8 @@ struct counters {
 	__u64 spare[7];
 };
 
+#define CPUS 1024
+
 /* The state of one CPU: a cache line that only this CPU writes. */
 struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
@@ -70,7 +79,7 @@ struct cpu {
 struct device {
 	__u32 ifindex; /* 0: the place is free */
 	__u16 flags;
-	__u16 interface; /* its place in counters */
+	__u16 interface; /* its place in counts */
 };
 
 enum device_flag {

@@ -23,8 +23,8 @@
 #define NEXT (-1) /* TCX_NEXT and TC_ACT_UNSPEC: whoever comes next decides */
 
 /* Set by user space before the program is loaded. */
-const volatile __u32 cpus = 1;      /* partitions: the possible CPUs */
 const volatile __u32 set_shift = 0; /* log2 of the sets of one partition */
+const volatile __u32 set_mask = 0;  /* the sets of one partition, less one */
 const volatile __u32 wake_at = 0;   /* entries made in a partition at which user space is woken; 0: never */
 const volatile __u64 seed[7] = {};  /* odd numbers, of which the hash is made */
 const volatile __u32 legacy = 0;    /* clsact: return when the heartbeat is older than this many jiffies; 0: tcx */
@@ -33,10 +33,21 @@ const volatile __u32 legacy = 0;    /* clsact: return when the heartbeat is olde
  * clsact only. */
 __u32 heartbeat = 0;
 
+/* The half that is written to, 0 or 1. User space changes it and then waits for the
+ * runs that are under way: it replaces the element of an array of maps, at which the
+ * kernel waits for them (maybe_wait_bpf_programs in kernel/bpf/syscall.c). Then
+ * nobody writes to the other half any more. */
+__u32 generation = 0;
+
+struct cpu cpu_states[CPUS] = {};
+
+/* By ifindex; see find_device. */
+struct device devices[DEVICES] = {};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* (generation * cpus + cpu) << set_shift, and the set */
+	__uint(max_entries, 1); /* (cpu * 2 + generation) << set_shift, and the set */
 	__type(key, __u32);
 	__type(value, struct set);
 } sets SEC(".maps");
@@ -53,44 +64,10 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* cpus */
-	__type(key, __u32);
-	__type(value, struct cpu);
-} cpu_states SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* (interface * cpus + cpu) * 2, and whether the run was nested */
+	__uint(max_entries, 1); /* (cpu * 2 + whether the run was nested) * INTERFACES + interface */
 	__type(key, __u32);
 	__type(value, struct counters);
 } counts SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, DEVICES);
-	__type(key, __u32);
-	__type(value, struct device);
-} devices SEC(".maps");
-
-/* The one element of current is a map whose one element is the generation, 0 or
- * 1. To replace it makes the kernel wait for every run that is under way
- * (maybe_wait_bpf_programs in kernel/bpf/syscall.c): then nobody writes the other
- * generation's half any more. */
-struct generation {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__array(values, struct generation);
-} current SEC(".maps");
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -113,9 +90,11 @@ struct run {
 	__u32 cpu;
 	__u32 generation;
 	__u32 jiffies;
+	__u32 ifindex;
 	__u32 input, output; /* as flow.Packet has them */
 	__u8 direction;
 	__u8 nested;
+	__u8 pkt_type;
 };
 
 /* Only a nested run shares its counters, with other nested runs. */
@@ -127,16 +106,17 @@ struct run {
 			(run)->counters->counter += (n);                           \
 	} while (0)
 
+/* find_device looks in the place that the ifindex says, and in those behind it until
+ * one was never used. */
 static inline_always const struct device *find_device(__u32 ifindex)
 {
 	for (int i = 0; i < DEVICE_PROBES; i++) {
-		__u32 at = (ifindex + i) % DEVICES;
-		const struct device *d = bpf_map_lookup_elem(&devices, &at);
+		const struct device *d = &devices[mask(ifindex + i, DEVICES - 1)];
 
-		if (!d || !d->ifindex)
-			return 0;
 		if (d->ifindex == ifindex)
 			return d;
+		if (!d->ifindex)
+			break;
 	}
 	return 0;
 }
@@ -209,7 +189,7 @@ static inline_always void hand(const struct run *r)
 	s->interface = r->device->interface;
 	s->raw = (r->device->flags & DEVICE_RAW) != 0;
 	s->direction = r->direction;
-	s->other_host = skb->pkt_type == PACKET_OTHERHOST;
+	s->other_host = r->pkt_type == PACKET_OTHERHOST;
 	s->spare = 0;
 	captured = mask(captured - 1, SNAP - 1) + 1;
 	s->captured = captured;
@@ -230,9 +210,9 @@ static inline_always void lose(const struct run *r, const struct entry *p)
  * them cannot aim at a set. */
 static inline_always __u32 hash(const struct entry *p)
 {
-	__u64 h = p->src[0] * seed[0] + p->dst[0] * seed[1] + u64_at(p, 32) * seed[2] + u32_at(p, 40) * seed[3];
+	__u64 h = p->src[0] * seed[0] + p->dst[0] * seed[1] + p->ports * seed[2] + p->kind * seed[3];
 
-	if (p->version == 6)
+	if (p->src[1] | p->dst[1])
 		h += p->src[1] * seed[4] + p->dst[1] * seed[5];
 	h ^= h >> 32;
 	h *= seed[6];
@@ -242,8 +222,8 @@ static inline_always __u32 hash(const struct entry *p)
 /* The whole key is compared, the ports and the input interface first. */
 static inline_always int is_same(const struct entry *e, const struct entry *p)
 {
-	return u64_at(e, 32) == u64_at(p, 32) && e->packets && e->src[0] == p->src[0] && e->dst[0] == p->dst[0] &&
-	       u32_at(e, 40) == u32_at(p, 40) && e->src[1] == p->src[1] && e->dst[1] == p->dst[1];
+	return e->ports == p->ports && e->packets && e->src[0] == p->src[0] && e->dst[0] == p->dst[0] && e->kind == p->kind &&
+	       e->src[1] == p->src[1] && e->dst[1] == p->dst[1];
 }
 
 static inline_always void join(struct entry *e, const struct entry *p, __u32 jiffies)
@@ -252,7 +232,8 @@ static inline_always void join(struct entry *e, const struct entry *p, __u32 jif
 	e->octets += p->octets;
 	e->last = jiffies;
 	e->frames++;
-	e->other_host += p->other_host;
+	if (p->other_host)
+		e->other_host++;
 	e->tcp_flags |= p->tcp_flags;
 	if (p->min_length < e->min_length)
 		e->min_length = p->min_length;
@@ -265,17 +246,17 @@ static inline_always void join(struct entry *e, const struct entry *p, __u32 jif
 }
 
 /* complete fills in the rest of an entry that is to be made. */
-static inline_always void complete(const struct run *r, struct entry *p)
+static inline_always void complete(const struct run *r, const struct tags *t, struct entry *p)
 {
 	p->first = p->last = r->jiffies;
 	p->frames = 1;
 	p->egress = r->output;
-	fill_link(r->skb, r->device, p);
+	fill_link(r->skb, r->device, t, p);
 }
 
 static inline_always __u32 set_of(const struct run *r, const struct entry *p)
 {
-	return ((r->generation * cpus + r->cpu) << set_shift) + (hash(p) & ((1U << set_shift) - 1));
+	return ((r->cpu * 2 + r->generation) << set_shift) + (hash(p) & set_mask);
 }
 
 /* older says which of two entries is to leave before the other: the one that was
@@ -287,7 +268,7 @@ static inline_always int older(const struct entry *a, const struct entry *b)
 }
 
 /* insert makes an entry of *p in a set that does not have one. */
-static inline_always void insert(const struct run *r, struct set *s, __u32 index, struct entry *p)
+static inline_always void insert(const struct run *r, struct set *s, __u32 index, const struct tags *t, struct entry *p)
 {
 	struct entry *e = 0;
 	__u32 bits = index / 64, at = 0;
@@ -299,7 +280,7 @@ static inline_always void insert(const struct run *r, struct set *s, __u32 index
 			break;
 		}
 	}
-	complete(r, p);
+	complete(r, t, p);
 	if (e) {
 		*e = *p;
 		word = bpf_map_lookup_elem(&used, &bits);
@@ -321,7 +302,7 @@ static inline_always void insert(const struct run *r, struct set *s, __u32 index
 }
 
 /* observe adds the packet to its entry, or makes one. */
-static inline_always void observe(const struct run *r, struct entry *p)
+static inline_always void observe(const struct run *r, const struct tags *t, struct entry *p)
 {
 	__u32 index = set_of(r, p);
 	struct set *s = bpf_map_lookup_elem(&sets, &index);
@@ -335,14 +316,14 @@ static inline_always void observe(const struct run *r, struct entry *p)
 			continue;
 		/* A SYN never joins a connection that has ended, unless there is no room. */
 		if (p->tcp_flags & SYN && e->tcp_flags & (FIN | RST) && push(r, e)) {
-			complete(r, p);
+			complete(r, t, p);
 			*e = *p;
 			return;
 		}
 		join(e, p, r->jiffies);
 		return;
 	}
-	insert(r, s, index, p);
+	insert(r, s, index, t, p);
 }
 
 /* note keeps the egress interface of a forwarded flow in its entry, if that is in
@@ -360,7 +341,7 @@ static inline_always void note(const struct run *r, struct entry *p)
 		if (!is_same(e, p))
 			continue;
 		if (!e->egress)
-			e->egress = r->skb->ifindex;
+			e->egress = r->ifindex;
 		return;
 	}
 }
@@ -384,39 +365,28 @@ static inline_always void leave(struct cpu *state)
 	*(volatile __u32 *)&state->busy = 0;
 }
 
-/* start fills in what the run needs besides what it is about. The generation is
- * read before the clock: user space takes the clock before it flips. */
-static inline_always int start(struct run *r)
+/* begin fills in what of the key is known before the frame is read. */
+static inline_always void begin(const struct run *r, __u8 direction, struct entry *p)
 {
-	__u32 zero = 0;
-	void *inner;
-	__u32 *generation;
-
-	inner = bpf_map_lookup_elem(&current, &zero);
-	if (!inner)
-		return 0;
-	generation = bpf_map_lookup_elem(inner, &zero);
-	if (!generation)
-		return 0;
-	r->generation = *generation & 1;
-	r->jiffies = bpf_jiffies64();
-	return 1;
+	p->ports = second_half(r->input);
+	p->kind = direction_of(direction);
+	p->src[1] = p->dst[1] = 0;
 }
 
 /* meter counts the frame, or hands it over. */
 static inline_always void meter(struct run *r)
 {
-	__u32 at = (r->device->interface * cpus + r->cpu) * 2 + r->nested;
+	__u32 at = (r->cpu * 2 + r->nested) * INTERFACES + r->device->interface;
+	struct tags tags = {};
 	struct entry p;
 
 	r->counters = bpf_map_lookup_elem(&counts, &at);
 	if (!r->counters)
 		return;
 	ADD(r, observed, 1);
-	p.input = r->input;
-	p.direction = r->direction;
-	p.other_host = r->skb->pkt_type == PACKET_OTHERHOST;
-	switch (read_frame(r->skb, r->device, &p)) {
+	begin(r, r->direction, &p);
+	p.other_host = r->pkt_type == PACKET_OTHERHOST;
+	switch (read_frame(r->skb, r->device, &p, &tags)) {
 	case NOT_IP:
 		ADD(r, ignored, 1);
 		return;
@@ -429,10 +399,10 @@ static inline_always void meter(struct run *r)
 	ADD(r, metered_packets, p.packets);
 	ADD(r, metered_octets, p.octets);
 	if (!r->nested) {
-		observe(r, &p);
+		observe(r, &tags, &p);
 		return;
 	}
-	complete(r, &p);
+	complete(r, &tags, &p);
 	if (!push(r, &p))
 		lose(r, &p);
 }
@@ -440,67 +410,77 @@ static inline_always void meter(struct run *r)
 /* remark notes where a forwarded packet leaves. */
 static inline_always void remark(struct run *r)
 {
+	struct tags tags = {};
 	struct entry p;
 
 	if (r->nested)
 		return;
-	p.input = r->skb->ingress_ifindex;
-	p.direction = 0;
-	if (read_frame(r->skb, r->device, &p) == READ)
+	begin(r, 0, &p);
+	if (read_frame(r->skb, r->device, &p, &tags) == READ)
 		note(r, &p);
 }
 
 /* What a hook does with a frame. */
-enum { METER = 1, NOTE = 2 };
+enum task { NOTHING, METER, NOTE };
 
-static inline_always int egress_task(const struct __sk_buff *skb, const struct device *d)
+static inline_always enum task egress_task(const struct run *r)
 {
 	const struct device *in;
 
-	if (d->flags & DEVICE_EGRESS_ALL)
+	if (r->device->flags & DEVICE_EGRESS_ALL)
 		return METER;
-	if (skb->ingress_ifindex) {
-		in = find_device(skb->ingress_ifindex);
+	if (r->input) {
+		in = find_device(r->input);
 		if (in && in->flags & DEVICE_INGRESS)
 			return NOTE;
 	}
-	return d->flags & DEVICE_EGRESS ? METER : 0;
+	return r->device->flags & DEVICE_EGRESS ? METER : NOTHING;
+}
+
+static inline_always void work(struct run *r, enum task task, __u8 nested)
+{
+	r->nested = nested; /* a constant, so that neither case pays for the other */
+	/* The generation before the clock: user space takes the clock before it flips. */
+	r->generation = *(volatile __u32 *)&generation & 1;
+	r->jiffies = bpf_jiffies64();
+	if (task == METER)
+		meter(r);
+	else
+		remark(r);
 }
 
 static inline_always int hook(struct __sk_buff *skb, __u8 egress)
 {
-	struct run r = {.skb = skb, .direction = egress};
-	int task;
+	struct run r = {.skb = skb, .direction = egress, .ifindex = skb->ifindex, .output = 0, .pkt_type = skb->pkt_type};
+	enum task task;
+	struct cpu *state;
 
 	if (legacy && (__u32)bpf_jiffies64() - heartbeat > legacy)
 		return NEXT;
 	/* A copy of what this host sent to a group; a packet socket does not see it either. */
-	if (skb->pkt_type == PACKET_LOOPBACK)
+	if (r.pkt_type == PACKET_LOOPBACK)
 		return NEXT;
-	r.device = find_device(skb->ifindex);
+	r.device = find_device(r.ifindex);
 	if (!r.device)
 		return NEXT;
-	if (egress)
-		task = egress_task(skb, r.device);
-	else
-		task = r.device->flags & DEVICE_INGRESS ? METER : 0;
-	if (!task)
-		return NEXT;
-	r.input = egress ? skb->ingress_ifindex : skb->ifindex;
-	r.output = egress ? skb->ifindex : 0;
-	r.cpu = bpf_get_smp_processor_id();
-	r.state = bpf_map_lookup_elem(&cpu_states, &r.cpu);
-	if (!r.state)
-		return NEXT;
-	r.nested = enter(r.state);
-	if (start(&r)) {
-		if (task == METER)
-			meter(&r);
-		else
-			remark(&r);
+	if (egress) {
+		r.input = skb->ingress_ifindex;
+		r.output = r.ifindex;
+		task = egress_task(&r);
+	} else {
+		r.input = r.ifindex;
+		task = r.device->flags & DEVICE_INGRESS ? METER : NOTHING;
 	}
-	if (!r.nested)
-		leave(r.state);
+	if (task == NOTHING)
+		return NEXT;
+	r.cpu = bpf_get_smp_processor_id();
+	r.state = state = &cpu_states[mask(r.cpu, CPUS - 1)];
+	if (enter(state)) {
+		work(&r, task, 1);
+	} else {
+		work(&r, task, 0);
+		leave(state);
+	}
 	return NEXT;
 }
 

@@ -9,14 +9,17 @@ package bpf
 // The flavour for PREEMPT_RT takes a CPU's partition by an atomic exchange, which
 // kernels before 5.12 do not know in BPF.
 
-//go:generate go tool bpf2go -go-package bpf -target bpfel,bpfeb -cc clang-19 -strip llvm-strip-19 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu" -type entry -type set -type counters -type cpu -type device -type record -type victim -type snapshot -type device_flag -type record_kind Program cacheflow.c
+//go:generate go tool bpf2go -go-package bpf -target bpfel,bpfeb -cc clang-19 -strip llvm-strip-19 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu" -type tags -type entry -type set -type counters -type record -type victim -type snapshot -type device_flag -type record_kind Program cacheflow.c
 //go:generate go tool bpf2go -go-package bpf -target bpfel,bpfeb -cc clang-19 -strip llvm-strip-19 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu -DREALTIME" Realtime cacheflow.c
 
 // What abi.h defines, which does not get into the generated types.
 const (
+	CPUs = 1024
+
 	Devices      = 4096 // places for devices, found by ifindex modulo Devices
 	DeviceProbes = 8    // and in this many places from there
 
-	Ways = 4   // entries of a set
-	Snap = 256 // octets of a snapshot at most
+	Ways       = 4 // entries of a set
+	Interfaces = 256
+	Snap       = 256 // octets of a snapshot at most
 )

@@ -52,37 +52,29 @@ const (
 )
 
 type ProgramEntry struct {
-	_            structs.HostLayout
-	Src          [2]uint64
-	Dst          [2]uint64
-	SrcPort      uint16
-	DstPort      uint16
-	Input        uint32
-	Protocol     uint8
-	Tos          uint8
-	Version      uint8
-	Direction    uint8
-	Packets      uint32
-	Octets       uint64
-	First        uint32
-	Last         uint32
-	Frames       uint32
-	Egress       uint32
-	MinLength    uint32
-	MaxLength    uint32
-	FlowLabel    uint32
-	TcpFlags     uint16
-	MinTtl       uint8
-	MaxTtl       uint8
-	DstMac       [6]uint8
-	SrcMac       [6]uint8
-	Vlan         uint16
-	CustomerVlan uint16
-	Mpls         [3][3]uint8
-	MplsDepth    uint8
-	Interface    uint16
-	OtherHost    uint32
-	Spare        uint64
+	_         structs.HostLayout
+	Src       [2]uint64
+	Dst       [2]uint64
+	Ports     uint64
+	Kind      uint32
+	Packets   uint32
+	Octets    uint64
+	First     uint32
+	Last      uint32
+	Frames    uint32
+	Egress    uint32
+	MinLength uint32
+	MaxLength uint32
+	Tags      ProgramTags
+	FlowLabel uint32
+	TcpFlags  uint16
+	MinTtl    uint8
+	MaxTtl    uint8
+	DstMac    [6]uint8
+	SrcMac    [6]uint8
+	Interface uint32
+	OtherHost uint32
+	Spare     uint32
 }
 
 type ProgramRecord struct {
@@ -125,6 +117,15 @@ type ProgramSnapshot struct {
 	Data      [256]uint8
 }
 
+type ProgramTags struct {
+	_            structs.HostLayout
+	Vlan         uint16
+	CustomerVlan uint16
+	Mpls         [3][3]uint8
+	MplsDepth    uint8
+	Spare        uint16
+}
+
 type ProgramVictim struct {
 	_     structs.HostLayout
 	Head  ProgramRecord
@@ -136,19 +137,19 @@ type ProgramVictim struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	ProgramMapCounts            = "counts"
-	ProgramMapCpuStates         = "cpu_states"
-	ProgramMapCurrent           = "current"
-	ProgramMapDevices           = "devices"
 	ProgramMapRings             = "rings"
 	ProgramMapSets              = "sets"
 	ProgramMapUsed              = "used"
 	ProgramProgCacheflowEgress  = "cacheflow_egress"
 	ProgramProgCacheflowIngress = "cacheflow_ingress"
 	ProgramProgCacheflowJiffies = "cacheflow_jiffies"
-	ProgramVarCpus              = "cpus"
+	ProgramVarCpuStates         = "cpu_states"
+	ProgramVarDevices           = "devices"
+	ProgramVarGeneration        = "generation"
 	ProgramVarHeartbeat         = "heartbeat"
 	ProgramVarLegacy            = "legacy"
 	ProgramVarSeed              = "seed"
+	ProgramVarSetMask           = "set_mask"
 	ProgramVarSetShift          = "set_shift"
 	ProgramVarSharedTypes       = "shared_types"
 	ProgramVarWakeAt            = "wake_at"
@@ -205,23 +206,23 @@ type ProgramProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProgramMapSpecs struct {
-	Counts    *ebpf.MapSpec `ebpf:"counts"`
-	CpuStates *ebpf.MapSpec `ebpf:"cpu_states"`
-	Current   *ebpf.MapSpec `ebpf:"current"`
-	Devices   *ebpf.MapSpec `ebpf:"devices"`
-	Rings     *ebpf.MapSpec `ebpf:"rings"`
-	Sets      *ebpf.MapSpec `ebpf:"sets"`
-	Used      *ebpf.MapSpec `ebpf:"used"`
+	Counts *ebpf.MapSpec `ebpf:"counts"`
+	Rings  *ebpf.MapSpec `ebpf:"rings"`
+	Sets   *ebpf.MapSpec `ebpf:"sets"`
+	Used   *ebpf.MapSpec `ebpf:"used"`
 }
 
 // ProgramVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProgramVariableSpecs struct {
-	Cpus        *ebpf.VariableSpec `ebpf:"cpus"`
+	CpuStates   *ebpf.VariableSpec `ebpf:"cpu_states"`
+	Devices     *ebpf.VariableSpec `ebpf:"devices"`
+	Generation  *ebpf.VariableSpec `ebpf:"generation"`
 	Heartbeat   *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy      *ebpf.VariableSpec `ebpf:"legacy"`
 	Seed        *ebpf.VariableSpec `ebpf:"seed"`
+	SetMask     *ebpf.VariableSpec `ebpf:"set_mask"`
 	SetShift    *ebpf.VariableSpec `ebpf:"set_shift"`
 	SharedTypes *ebpf.VariableSpec `ebpf:"shared_types"`
 	WakeAt      *ebpf.VariableSpec `ebpf:"wake_at"`
@@ -247,21 +248,15 @@ func (o *ProgramObjects) Close() error {
 //
 // It can be passed to LoadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProgramMaps struct {
-	Counts    *ebpf.Map `ebpf:"counts"`
-	CpuStates *ebpf.Map `ebpf:"cpu_states"`
-	Current   *ebpf.Map `ebpf:"current"`
-	Devices   *ebpf.Map `ebpf:"devices"`
-	Rings     *ebpf.Map `ebpf:"rings"`
-	Sets      *ebpf.Map `ebpf:"sets"`
-	Used      *ebpf.Map `ebpf:"used"`
+	Counts *ebpf.Map `ebpf:"counts"`
+	Rings  *ebpf.Map `ebpf:"rings"`
+	Sets   *ebpf.Map `ebpf:"sets"`
+	Used   *ebpf.Map `ebpf:"used"`
 }
 
 func (m *ProgramMaps) Close() error {
 	return _ProgramClose(
 		m.Counts,
-		m.CpuStates,
-		m.Current,
-		m.Devices,
 		m.Rings,
 		m.Sets,
 		m.Used,
@@ -272,10 +267,13 @@ func (m *ProgramMaps) Close() error {
 //
 // It can be passed to LoadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProgramVariables struct {
-	Cpus        *ebpf.Variable `ebpf:"cpus"`
+	CpuStates   *ebpf.Variable `ebpf:"cpu_states"`
+	Devices     *ebpf.Variable `ebpf:"devices"`
+	Generation  *ebpf.Variable `ebpf:"generation"`
 	Heartbeat   *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy      *ebpf.Variable `ebpf:"legacy"`
 	Seed        *ebpf.Variable `ebpf:"seed"`
+	SetMask     *ebpf.Variable `ebpf:"set_mask"`
 	SetShift    *ebpf.Variable `ebpf:"set_shift"`
 	SharedTypes *ebpf.Variable `ebpf:"shared_types"`
 	WakeAt      *ebpf.Variable `ebpf:"wake_at"`

@@ -45,37 +45,36 @@ type RealtimeDevice struct {
 type RealtimeSet struct {
 	_   structs.HostLayout
 	Way [4]struct {
-		_            structs.HostLayout
-		Src          [2]uint64
-		Dst          [2]uint64
-		SrcPort      uint16
-		DstPort      uint16
-		Input        uint32
-		Protocol     uint8
-		Tos          uint8
-		Version      uint8
-		Direction    uint8
-		Packets      uint32
-		Octets       uint64
-		First        uint32
-		Last         uint32
-		Frames       uint32
-		Egress       uint32
-		MinLength    uint32
-		MaxLength    uint32
-		FlowLabel    uint32
-		TcpFlags     uint16
-		MinTtl       uint8
-		MaxTtl       uint8
-		DstMac       [6]uint8
-		SrcMac       [6]uint8
-		Vlan         uint16
-		CustomerVlan uint16
-		Mpls         [3][3]uint8
-		MplsDepth    uint8
-		Interface    uint16
-		OtherHost    uint32
-		Spare        uint64
+		_         structs.HostLayout
+		Src       [2]uint64
+		Dst       [2]uint64
+		Ports     uint64
+		Kind      uint32
+		Packets   uint32
+		Octets    uint64
+		First     uint32
+		Last      uint32
+		Frames    uint32
+		Egress    uint32
+		MinLength uint32
+		MaxLength uint32
+		Tags      struct {
+			_            structs.HostLayout
+			Vlan         uint16
+			CustomerVlan uint16
+			Mpls         [3][3]uint8
+			MplsDepth    uint8
+			Spare        uint16
+		}
+		FlowLabel uint32
+		TcpFlags  uint16
+		MinTtl    uint8
+		MaxTtl    uint8
+		DstMac    [6]uint8
+		SrcMac    [6]uint8
+		Interface uint32
+		OtherHost uint32
+		Spare     uint32
 	}
 }
 
@@ -84,19 +83,19 @@ type RealtimeSet struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	RealtimeMapCounts            = "counts"
-	RealtimeMapCpuStates         = "cpu_states"
-	RealtimeMapCurrent           = "current"
-	RealtimeMapDevices           = "devices"
 	RealtimeMapRings             = "rings"
 	RealtimeMapSets              = "sets"
 	RealtimeMapUsed              = "used"
 	RealtimeProgCacheflowEgress  = "cacheflow_egress"
 	RealtimeProgCacheflowIngress = "cacheflow_ingress"
 	RealtimeProgCacheflowJiffies = "cacheflow_jiffies"
-	RealtimeVarCpus              = "cpus"
+	RealtimeVarCpuStates         = "cpu_states"
+	RealtimeVarDevices           = "devices"
+	RealtimeVarGeneration        = "generation"
 	RealtimeVarHeartbeat         = "heartbeat"
 	RealtimeVarLegacy            = "legacy"
 	RealtimeVarSeed              = "seed"
+	RealtimeVarSetMask           = "set_mask"
 	RealtimeVarSetShift          = "set_shift"
 	RealtimeVarSharedTypes       = "shared_types"
 	RealtimeVarWakeAt            = "wake_at"
@@ -153,23 +152,23 @@ type RealtimeProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RealtimeMapSpecs struct {
-	Counts    *ebpf.MapSpec `ebpf:"counts"`
-	CpuStates *ebpf.MapSpec `ebpf:"cpu_states"`
-	Current   *ebpf.MapSpec `ebpf:"current"`
-	Devices   *ebpf.MapSpec `ebpf:"devices"`
-	Rings     *ebpf.MapSpec `ebpf:"rings"`
-	Sets      *ebpf.MapSpec `ebpf:"sets"`
-	Used      *ebpf.MapSpec `ebpf:"used"`
+	Counts *ebpf.MapSpec `ebpf:"counts"`
+	Rings  *ebpf.MapSpec `ebpf:"rings"`
+	Sets   *ebpf.MapSpec `ebpf:"sets"`
+	Used   *ebpf.MapSpec `ebpf:"used"`
 }
 
 // RealtimeVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RealtimeVariableSpecs struct {
-	Cpus        *ebpf.VariableSpec `ebpf:"cpus"`
+	CpuStates   *ebpf.VariableSpec `ebpf:"cpu_states"`
+	Devices     *ebpf.VariableSpec `ebpf:"devices"`
+	Generation  *ebpf.VariableSpec `ebpf:"generation"`
 	Heartbeat   *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy      *ebpf.VariableSpec `ebpf:"legacy"`
 	Seed        *ebpf.VariableSpec `ebpf:"seed"`
+	SetMask     *ebpf.VariableSpec `ebpf:"set_mask"`
 	SetShift    *ebpf.VariableSpec `ebpf:"set_shift"`
 	SharedTypes *ebpf.VariableSpec `ebpf:"shared_types"`
 	WakeAt      *ebpf.VariableSpec `ebpf:"wake_at"`
@@ -195,21 +194,15 @@ func (o *RealtimeObjects) Close() error {
 //
 // It can be passed to LoadRealtimeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RealtimeMaps struct {
-	Counts    *ebpf.Map `ebpf:"counts"`
-	CpuStates *ebpf.Map `ebpf:"cpu_states"`
-	Current   *ebpf.Map `ebpf:"current"`
-	Devices   *ebpf.Map `ebpf:"devices"`
-	Rings     *ebpf.Map `ebpf:"rings"`
-	Sets      *ebpf.Map `ebpf:"sets"`
-	Used      *ebpf.Map `ebpf:"used"`
+	Counts *ebpf.Map `ebpf:"counts"`
+	Rings  *ebpf.Map `ebpf:"rings"`
+	Sets   *ebpf.Map `ebpf:"sets"`
+	Used   *ebpf.Map `ebpf:"used"`
 }
 
 func (m *RealtimeMaps) Close() error {
 	return _RealtimeClose(
 		m.Counts,
-		m.CpuStates,
-		m.Current,
-		m.Devices,
 		m.Rings,
 		m.Sets,
 		m.Used,
@@ -220,10 +213,13 @@ func (m *RealtimeMaps) Close() error {
 //
 // It can be passed to LoadRealtimeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RealtimeVariables struct {
-	Cpus        *ebpf.Variable `ebpf:"cpus"`
+	CpuStates   *ebpf.Variable `ebpf:"cpu_states"`
+	Devices     *ebpf.Variable `ebpf:"devices"`
+	Generation  *ebpf.Variable `ebpf:"generation"`
 	Heartbeat   *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy      *ebpf.Variable `ebpf:"legacy"`
 	Seed        *ebpf.Variable `ebpf:"seed"`
+	SetMask     *ebpf.Variable `ebpf:"set_mask"`
 	SetShift    *ebpf.Variable `ebpf:"set_shift"`
 	SharedTypes *ebpf.Variable `ebpf:"shared_types"`
 	WakeAt      *ebpf.Variable `ebpf:"wake_at"`

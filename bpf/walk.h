@@ -52,6 +52,28 @@ static inline_always __u32 room(const struct walk *w)
 	return w->skb->len - (__u32)(w->at - w->data);
 }
 
+/* Words of an entry, made of parts that lie one behind the other in memory. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+static inline_always __u64 first_half(__u32 x) { return x; }
+static inline_always __u64 second_half(__u32 x) { return (__u64)x << 32; }
+static inline_always __u64 dst_port(__u16 port) { return (__u64)port << 16; }
+static inline_always __u64 ports_at(const void *l4)
+{
+	__u32 both = be32(u32_at(l4, 0));
+
+	return both << 16 | both >> 16;
+}
+static inline_always __u32 kind_of(__u8 protocol, __u8 tos, __u8 version) { return protocol | (__u32)tos << 8 | (__u32)version << 16; }
+static inline_always __u32 direction_of(__u8 direction) { return (__u32)direction << 24; }
+#else
+static inline_always __u64 first_half(__u32 x) { return (__u64)x << 32; }
+static inline_always __u64 second_half(__u32 x) { return x; }
+static inline_always __u64 dst_port(__u16 port) { return (__u64)port << 32; }
+static inline_always __u64 ports_at(const void *l4) { return (__u64)u32_at(l4, 0) << 32; }
+static inline_always __u32 kind_of(__u8 protocol, __u8 tos, __u8 version) { return (__u32)protocol << 24 | (__u32)tos << 16 | (__u32)version << 8; }
+static inline_always __u32 direction_of(__u8 direction) { return direction; }
+#endif
+
 static inline_always void count_one(struct entry *p, __u32 length)
 {
 	p->packets = 1;
@@ -84,18 +106,16 @@ static inline_always int is_udp_tunnel(__u16 port)
 
 /* transport reads what follows the IP headers, which are l3 of the length octets
  * of the packet. */
-static inline_always enum verdict transport(struct walk *w, struct entry *p, __u32 l3, __u32 length)
+static inline_always enum verdict transport(struct walk *w, struct entry *p, __u8 version, __u8 protocol, __u32 l3, __u32 length)
 {
 	__u32 header = 0, size = w->skb->gso_size;
 
-	p->src_port = p->dst_port = 0;
 	p->tcp_flags = 0;
-	switch (p->protocol) {
+	switch (protocol) {
 	case IPPROTO_TCP:
 		if (!has(w, 14) || l3 + 14 > length)
 			return HAND;
-		p->src_port = be16(u16_at(w->at, 0));
-		p->dst_port = be16(u16_at(w->at, 2));
+		p->ports |= ports_at(w->at);
 		p->tcp_flags = be16(u16_at(w->at, 12)) & 0x0fff; /* RFC 7125 §3 */
 		if (size) {
 			header = (u8_at(w->at, 12) >> 4) * 4;
@@ -109,18 +129,17 @@ static inline_always enum verdict transport(struct walk *w, struct entry *p, __u
 	case IPPROTO_DCCP:
 		if (!has(w, 4) || l3 + 4 > length)
 			return HAND;
-		p->src_port = be16(u16_at(w->at, 0));
-		p->dst_port = be16(u16_at(w->at, 2));
-		if (p->protocol == IPPROTO_UDP && !is_udp_tunnel(p->dst_port))
+		p->ports |= ports_at(w->at);
+		if (protocol == IPPROTO_UDP && !is_udp_tunnel(be16(u16_at(w->at, 2))))
 			header = UDP_LENGTH;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (p->version != (p->protocol == IPPROTO_ICMP ? 4 : 6))
+		if (version != (protocol == IPPROTO_ICMP ? 4 : 6))
 			break;
 		if (!has(w, 2) || l3 + 2 > length)
 			return HAND;
-		p->dst_port = be16(u16_at(w->at, 0)); /* type and code */
+		p->ports |= dst_port(be16(u16_at(w->at, 0))); /* type and code */
 		break;
 	}
 	if (!size) {
@@ -149,21 +168,13 @@ static inline_always enum verdict ipv4(struct walk *w, struct entry *p)
 		return HAND;
 	if (u16_at(ip, 6) & be16(0x3fff))
 		return HAND; /* a fragment */
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	p->src[0] = u32_at(ip, 12);
-	p->dst[0] = u32_at(ip, 16);
-#else
-	p->src[0] = (__u64)u32_at(ip, 12) << 32;
-	p->dst[0] = (__u64)u32_at(ip, 16) << 32;
-#endif
-	p->src[1] = p->dst[1] = 0;
-	p->version = 4;
-	p->tos = u8_at(ip, 1);
+	p->src[0] = first_half(u32_at(ip, 12));
+	p->dst[0] = first_half(u32_at(ip, 16));
+	p->kind |= kind_of(u8_at(ip, 9), u8_at(ip, 1), 4);
 	p->min_ttl = p->max_ttl = u8_at(ip, 8);
-	p->protocol = u8_at(ip, 9);
 	p->flow_label = 0;
 	w->at += header;
-	return transport(w, p, header, length);
+	return transport(w, p, 4, u8_at(ip, 9), header, length);
 }
 
 static inline_always int is_extension(__u8 protocol)
@@ -218,6 +229,7 @@ static inline_always enum verdict ipv6(struct walk *w, struct entry *p)
 {
 	const void *ip = w->at;
 	__u32 word, length, left = room(w), at = ip - w->data + 40;
+	__u8 protocol;
 	int found;
 
 	if (!has(w, 40) || u8_at(ip, 0) >> 4 != 6)
@@ -228,25 +240,25 @@ static inline_always enum verdict ipv6(struct walk *w, struct entry *p)
 	if (length > left)
 		return HAND;
 	word = be32(u32_at(ip, 0));
-	p->version = 6;
-	p->tos = word >> 20;
 	p->flow_label = word & 0xfffff;
 	p->min_ttl = p->max_ttl = u8_at(ip, 7);
 	p->src[0] = u64_at(ip, 8);
 	p->src[1] = u64_at(ip, 16);
 	p->dst[0] = u64_at(ip, 24);
 	p->dst[1] = u64_at(ip, 32);
-	p->protocol = u8_at(ip, 6);
-	if (!is_extension(p->protocol)) {
+	protocol = u8_at(ip, 6);
+	if (!is_extension(protocol)) {
 		w->at += 40;
-		return transport(w, p, 40, length);
+		p->kind |= kind_of(protocol, word >> 20, 6);
+		return transport(w, p, 6, protocol, 40, length);
 	}
-	found = extensions(w->skb, at, at - 40 + length, p->protocol);
+	found = extensions(w->skb, at, at - 40 + length, protocol);
 	if (found < 0)
 		return HAND;
-	p->protocol = found;
+	protocol = found;
+	p->kind |= kind_of(protocol, word >> 20, 6);
 	w->at = w->data + mask((__u32)found >> 8, SNAP - 1);
-	return transport(w, p, ((__u32)found >> 8) - at + 40, length);
+	return transport(w, p, 6, protocol, ((__u32)found >> 8) - at + 40, length);
 }
 
 /* What lies behind the link header. */
@@ -259,7 +271,7 @@ enum payload {
 };
 
 /* mpls moves on behind a label stack (RFC 3032 §2.1). */
-static inline_always enum payload mpls(struct walk *w, struct entry *p)
+static inline_always enum payload mpls(struct walk *w, struct tags *t)
 {
 	for (int i = 0; i < MAX_LABELS; i++) {
 		__u8 bottom;
@@ -267,11 +279,11 @@ static inline_always enum payload mpls(struct walk *w, struct entry *p)
 		if (!has(w, 4))
 			return UNSURE;
 		if (i < 3) {
-			p->mpls[i][0] = u8_at(w->at, 0);
-			p->mpls[i][1] = u8_at(w->at, 1);
-			p->mpls[i][2] = u8_at(w->at, 2);
+			t->mpls[i][0] = u8_at(w->at, 0);
+			t->mpls[i][1] = u8_at(w->at, 1);
+			t->mpls[i][2] = u8_at(w->at, 2);
 		}
-		p->mpls_depth = i + 1;
+		t->mpls_depth = i + 1;
 		bottom = u8_at(w->at, 2) & 0x01;
 		w->at += 4;
 		if (bottom)
@@ -299,28 +311,23 @@ static inline_always int is_tag(__u16 type)
 	return type == be16(ETH_P_8021Q) || type == be16(ETH_P_8021AD) || type == be16(ETH_P_QINQ);
 }
 
-/* ethernet moves on behind the link header, tags and labels. The MAC addresses are
- * left to fill_link: only an entry that is made needs them. */
-static inline_always enum payload ethernet(struct walk *w, struct entry *p)
+/* tagged moves on behind tags and labels; type is what follows the link header. It
+ * is a function of its own to keep what is rare out of the way of what is not. */
+static __attribute__((noinline)) int tagged(struct walk *w, struct tags *t, __u16 type)
 {
-	__u16 type;
 	int tags = 0;
 
-	if (!has(w, ETH_HLEN))
-		return UNSURE;
-	type = u16_at(w->at, 12);
-	w->at += ETH_HLEN;
 	if (w->skb->vlan_present) {
-		p->vlan = w->skb->vlan_tci;
+		t->vlan = w->skb->vlan_tci;
 		tags = 1;
 	}
 	for (int i = 0; i < MAX_TAGS && is_tag(type); i++) {
 		if (!has(w, 4))
 			return UNSURE;
 		if (tags == 0)
-			p->vlan = be16(u16_at(w->at, 0));
+			t->vlan = be16(u16_at(w->at, 0));
 		else if (tags == 1)
-			p->customer_vlan = be16(u16_at(w->at, 0));
+			t->customer_vlan = be16(u16_at(w->at, 0));
 		tags++;
 		type = u16_at(w->at, 2);
 		w->at += 4;
@@ -332,12 +339,36 @@ static inline_always enum payload ethernet(struct walk *w, struct entry *p)
 		return IPV6;
 	case be16(ETH_P_MPLS_UC):
 	case be16(ETH_P_MPLS_MC):
-		return mpls(w, p);
+		return mpls(w, t);
 	case be16(ETH_P_PPP_SES):
 		return pppoe(w);
 	}
 	/* More tags; or 802.2, behind which IP may follow. */
 	return is_tag(type) || be16(type) < ETH_P_802_3_MIN ? UNSURE : NO_IP;
+}
+
+/* ethernet moves on behind the link header, tags and labels. The MAC addresses are
+ * left to fill_link: only an entry that is made needs them. */
+static inline_always enum payload ethernet(struct walk *w, struct tags *t)
+{
+	struct walk behind;
+	enum payload payload;
+	__u16 type;
+
+	if (!has(w, ETH_HLEN))
+		return UNSURE;
+	type = u16_at(w->at, 12);
+	w->at += ETH_HLEN;
+	if (!w->skb->vlan_present) {
+		if (type == be16(ETH_P_IP))
+			return IPV4;
+		if (type == be16(ETH_P_IPV6))
+			return IPV6;
+	}
+	behind = *w; /* so that w stays in registers */
+	payload = tagged(&behind, t, type);
+	w->at = behind.at;
+	return payload;
 }
 
 static inline_always enum payload no_header(const struct walk *w)
@@ -347,8 +378,9 @@ static inline_always enum payload no_header(const struct walk *w)
 	return type == be16(ETH_P_IP) || type == be16(ETH_P_IPV6) || type == be16(ETH_P_ALL) || !type ? BY_NIBBLE : NO_IP;
 }
 
-/* read_frame fills in of *p what fill_link and complete do not. */
-static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct device *d, struct entry *p)
+/* read_frame fills in *t, and of *p what complete does not. Of the key, the input
+ * interface and the direction are there already, and all else is 0. */
+static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct device *d, struct entry *p, struct tags *t)
 {
 	struct walk w = {
 		.skb = skb,
@@ -358,10 +390,7 @@ static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct
 	};
 	enum payload payload;
 
-	p->vlan = p->customer_vlan = 0;
-	__builtin_memset(p->mpls, 0, sizeof(p->mpls));
-	p->mpls_depth = 0;
-	payload = d->flags & DEVICE_RAW ? no_header(&w) : ethernet(&w, p);
+	payload = d->flags & DEVICE_RAW ? no_header(&w) : ethernet(&w, t);
 	if (payload == BY_NIBBLE) {
 		if (!has(&w, 1))
 			return HAND;
@@ -380,14 +409,14 @@ static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct
 }
 
 /* fill_link fills in what only an entry that is made needs. */
-static inline_always void fill_link(struct __sk_buff *skb, const struct device *d, struct entry *p)
+static inline_always void fill_link(struct __sk_buff *skb, const struct device *d, const struct tags *t, struct entry *p)
 {
 	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
+	p->tags = *t;
 	__builtin_memset(p->dst_mac, 0, 12);
 	if (!(d->flags & DEVICE_RAW) && data + ETH_HLEN <= end)
 		__builtin_memcpy(p->dst_mac, data, 12); /* and src_mac behind it */
 	p->interface = d->interface;
 	p->spare = 0;
 }
-

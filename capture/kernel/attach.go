@@ -49,7 +49,7 @@ func isGone(err error) bool {
 // probe finds out whether h works here, by attaching to lo and detaching at once.
 // The program does nothing there: lo is no device that it knows.
 func probe(h hooker, p *program) error {
-	c, err := h.attach(1, p.objects.CacheflowIngress, false)
+	c, err := h.attach(1, p.ingress, false)
 	if err != nil {
 		return fmt.Errorf("attach by %s: %w", h.mode(), err)
 	}

@@ -26,7 +26,7 @@ func BenchmarkRun(b *testing.B) {
 	for _, c := range []struct {
 		name    string
 		program *ebpf.Program
-	}{{"nothing", nothing}, {"hot", l.objects.CacheflowIngress}} {
+	}{{"nothing", nothing}, {"hot", l.program.ingress}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ResetTimer()
 			_, err := c.program.Run(&ebpf.RunOptions{Data: octets(b, tcp4), Context: skBuff{Ifindex: loopback}, Repeat: uint32(b.N)})

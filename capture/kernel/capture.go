@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"cacheflow/bpf"
 	"cacheflow/capture/link"
 )
 
@@ -26,7 +27,7 @@ type Capture struct {
 
 	mu      sync.Mutex
 	devices map[uint32]*device // by index
-	places  [maxInterfaces]bool
+	places  [bpf.Interfaces]bool
 	stopped bool
 	warned  map[string]bool // what was said already
 }
@@ -228,7 +229,7 @@ func (c *Capture) takePlace() (uint16, error) {
 			return uint16(i), nil
 		}
 	}
-	return 0, fmt.Errorf("more than %d interfaces at once", maxInterfaces)
+	return 0, fmt.Errorf("more than %d interfaces at once", bpf.Interfaces)
 }
 
 // leave lets go of an interface that is gone.

@@ -24,8 +24,8 @@ func (c *clock) packet(e *bpf.ProgramEntry, p *flow.Packet) {
 		MinLength: e.MinLength, MaxLength: e.MaxLength,
 		SrcMAC: e.SrcMac, DstMAC: e.DstMac,
 		FlowLabel: e.FlowLabel,
-		VLAN:      e.Vlan, CustomerVLAN: e.CustomerVlan,
-		MPLS: e.Mpls, MPLSDepth: e.MplsDepth,
+		VLAN:      e.Tags.Vlan, CustomerVLAN: e.Tags.CustomerVlan,
+		MPLS: e.Tags.Mpls, MPLSDepth: e.Tags.MplsDepth,
 		Egress: e.Egress,
 	}
 }

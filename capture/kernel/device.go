@@ -54,14 +54,14 @@ func (c *Capture) flagsOf(l *link.Link, selected bool) (f bpf.ProgramDeviceFlag)
 // ingress hook only, for it shows each packet twice.
 func (c *Capture) hook(d *device) error {
 	if d.flags&bpf.ProgramDeviceFlagDEVICE_INGRESS != 0 && !d.hooked[0] {
-		h, err := c.hooker.attach(d.Index, c.program.objects.CacheflowIngress, false)
+		h, err := c.hooker.attach(d.Index, c.program.ingress, false)
 		if err != nil {
 			return err
 		}
 		d.hooks, d.hooked[0] = append(d.hooks, h), true
 	}
 	if d.Index != link.Loopback && !d.hooked[1] {
-		h, err := c.hooker.attach(d.Index, c.program.objects.CacheflowEgress, true)
+		h, err := c.hooker.attach(d.Index, c.program.egress, true)
 		if err != nil {
 			return err
 		}

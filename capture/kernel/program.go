@@ -18,24 +18,25 @@ import (
 	"cacheflow/bpf"
 )
 
-// maxInterfaces is how many interfaces have counters of their own at once.
-const maxInterfaces = 256
-
 // program is the loaded program with its maps and their mappings.
 type program struct {
 	size
-	wakeAt      uint32 // entries made in a generation on one CPU at which it is closed early
-	objects     bpf.ProgramObjects
-	generations [2]*ebpf.Map // the inner maps of current
-	ringMaps    []*ebpf.Map
+	wakeAt uint32 // entries made in a generation on one CPU at which it is closed early
+	*ebpf.Collection
+	ingress, egress *ebpf.Program
+	barrier         *ebpf.Map    // an array of one map; see setGeneration
+	fillings        [2]*ebpf.Map // what it holds in turn
+	ringMaps        []*ebpf.Map
 
-	sets    []bpf.ProgramSet      // both halves
-	used    []uint64              // a bit for each of them
-	states  []bpf.ProgramCpu      // by CPU
-	counts  []bpf.ProgramCounters // by interface, CPU, and whether the run was nested
-	devices []uint64              // a bpf.ProgramDevice each, written whole
-	rings   []ring                // by CPU
-	mapped  [][]byte
+	sets       []bpf.ProgramSet      // by CPU and generation
+	used       []uint64              // a bit for each of them
+	counts     []bpf.ProgramCounters // by CPU, whether the run was nested, and interface
+	rings      []ring                // by CPU
+	generation *uint32
+	heartbeat  *uint32
+	states     []bpf.ProgramCpu // by CPU
+	devices    []uint64         // a bpf.ProgramDevice each, written whole
+	mapped     [][]byte
 }
 
 // loadOptions are what differs between kernels and uses.
@@ -63,13 +64,17 @@ func load(o loadOptions) (_ *program, err error) {
 	if err := p.adapt(spec, &o); err != nil {
 		return nil, err
 	}
-	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
+	if p.Collection, err = ebpf.NewCollection(spec); err != nil {
 		return nil, loadError(err)
 	}
-	if err := p.makeInner(spec); err != nil {
+	p.ingress, p.egress = p.Programs[bpf.ProgramProgCacheflowIngress], p.Programs[bpf.ProgramProgCacheflowEgress]
+	if err := p.makeBarrier(); err != nil {
 		return nil, err
 	}
-	return p, p.mapAll()
+	if err := p.makeRings(spec); err != nil {
+		return nil, err
+	}
+	return p, p.mapAll(spec)
 }
 
 // loadSpec picks the object for the kernel's kind of preemption.
@@ -91,44 +96,45 @@ func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
 		seed[i] = random() | 1
 	}
 	for name, value := range map[string]any{
-		bpf.ProgramVarCpus: uint32(o.cpus), bpf.ProgramVarSetShift: uint32(o.setShift), bpf.ProgramVarSeed: seed,
+		bpf.ProgramVarSetShift: uint32(o.setShift), bpf.ProgramVarSetMask: uint32(o.sets() - 1), bpf.ProgramVarSeed: seed,
 		bpf.ProgramVarWakeAt: o.wakeAt, bpf.ProgramVarLegacy: o.legacy,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
-	spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.half())
-	spec.Maps[bpf.ProgramMapUsed].MaxEntries = uint32(2 * o.half() / 64)
-	spec.Maps[bpf.ProgramMapCpuStates].MaxEntries = uint32(o.cpus)
-	spec.Maps[bpf.ProgramMapCounts].MaxEntries = uint32(maxInterfaces * o.cpus * 2)
+	spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.cpus * o.sets())
+	spec.Maps[bpf.ProgramMapUsed].MaxEntries = uint32(2 * o.cpus * o.words())
+	spec.Maps[bpf.ProgramMapCounts].MaxEntries = uint32(bpf.Interfaces * o.cpus * 2)
 	spec.Maps[bpf.ProgramMapRings].MaxEntries = uint32(o.cpus)
 	spec.Maps[bpf.ProgramMapRings].InnerMap.MaxEntries = uint32(o.ring)
 	return nil
 }
 
-// makeInner makes the inner maps: two with a generation each, and a ring for
-// each CPU.
-func (p *program) makeInner(spec *ebpf.CollectionSpec) error {
-	for g := range p.generations {
-		inner := spec.Maps[bpf.ProgramMapCurrent].InnerMap.Copy()
-		inner.Contents = []ebpf.MapKV{{Key: uint32(0), Value: uint32(g)}}
-		m, err := ebpf.NewMap(inner)
-		if err != nil {
-			return fmt.Errorf("make the map of a generation: %w", err)
+// makeBarrier makes the map whose change waits for running programs.
+func (p *program) makeBarrier() (err error) {
+	inner := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	for i := range p.fillings {
+		if p.fillings[i], err = ebpf.NewMap(inner); err != nil {
+			return fmt.Errorf("make a map: %w", err)
 		}
-		p.generations[g] = m
 	}
-	if err := p.setGeneration(0); err != nil {
-		return err
+	p.barrier, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: inner})
+	if err != nil {
+		return fmt.Errorf("make an array of maps: %w", err)
 	}
+	return nil
+}
+
+// makeRings makes a ring for each CPU.
+func (p *program) makeRings(spec *ebpf.CollectionSpec) error {
 	for cpu := range p.cpus {
 		m, err := ebpf.NewMap(spec.Maps[bpf.ProgramMapRings].InnerMap)
 		if err != nil {
 			return fmt.Errorf("make the ring of CPU %d: %w", cpu, err)
 		}
 		p.ringMaps = append(p.ringMaps, m)
-		if err := p.objects.Rings.Put(uint32(cpu), m); err != nil {
+		if err := p.Maps[bpf.ProgramMapRings].Put(uint32(cpu), m); err != nil {
 			return fmt.Errorf("make the ring of CPU %d: %w", cpu, err)
 		}
 	}
@@ -136,30 +142,29 @@ func (p *program) makeInner(spec *ebpf.CollectionSpec) error {
 }
 
 // setGeneration has the program write to half g. When it returns no run writes to
-// the other half any more.
-func (p *program) setGeneration(g int) error {
-	if err := p.objects.Current.Put(uint32(0), p.generations[g]); err != nil {
+// the other half any more: a change of an array of maps makes the kernel wait for
+// every run that is under way (maybe_wait_bpf_programs in kernel/bpf/syscall.c), and
+// those that begin later see g.
+func (p *program) setGeneration(g uint32) error {
+	atomic.StoreUint32(p.generation, g)
+	if err := p.barrier.Put(uint32(0), p.fillings[g]); err != nil {
 		return fmt.Errorf("flip the generation: %w", err)
 	}
 	return nil
 }
 
 // mapAll maps what the program and user space share.
-func (p *program) mapAll() (err error) {
-	o := &p.objects
-	if p.sets, err = mapArray[bpf.ProgramSet](p, o.Sets); err != nil {
+func (p *program) mapAll(spec *ebpf.CollectionSpec) (err error) {
+	if p.sets, err = mapArray[bpf.ProgramSet](p, bpf.ProgramMapSets); err != nil {
 		return err
 	}
-	if p.used, err = mapArray[uint64](p, o.Used); err != nil {
+	if p.used, err = mapArray[uint64](p, bpf.ProgramMapUsed); err != nil {
 		return err
 	}
-	if p.states, err = mapArray[bpf.ProgramCpu](p, o.CpuStates); err != nil {
+	if p.counts, err = mapArray[bpf.ProgramCounters](p, bpf.ProgramMapCounts); err != nil {
 		return err
 	}
-	if p.counts, err = mapArray[bpf.ProgramCounters](p, o.Counts); err != nil {
-		return err
-	}
-	if p.devices, err = mapArray[uint64](p, o.Devices); err != nil {
+	if err := p.mapGlobals(spec); err != nil {
 		return err
 	}
 	for cpu, m := range p.ringMaps {
@@ -172,9 +177,26 @@ func (p *program) mapAll() (err error) {
 	return nil
 }
 
+// globals is the map of the program's variables.
+const globals = ".bss"
+
+func (p *program) mapGlobals(spec *ebpf.CollectionSpec) error {
+	b, err := p.mmap(p.Maps[globals].FD(), 0, int(p.Maps[globals].ValueSize()), unix.PROT_READ|unix.PROT_WRITE)
+	if err != nil {
+		return fmt.Errorf("map the variables: %w", err)
+	}
+	at := func(name string) unsafe.Pointer { return unsafe.Pointer(&b[spec.Variables[name].Offset]) }
+	p.generation = (*uint32)(at(bpf.ProgramVarGeneration))
+	p.heartbeat = (*uint32)(at(bpf.ProgramVarHeartbeat))
+	p.states = unsafe.Slice((*bpf.ProgramCpu)(at(bpf.ProgramVarCpuStates)), bpf.CPUs)[:p.cpus]
+	p.devices = unsafe.Slice((*uint64)(at(bpf.ProgramVarDevices)), bpf.Devices)
+	return nil
+}
+
 // mapArray maps an array map, whose elements are of type T and as long.
-func mapArray[T any](p *program, m *ebpf.Map) ([]T, error) {
+func mapArray[T any](p *program, name string) ([]T, error) {
 	var element T
+	m := p.Maps[name]
 	n := int(m.MaxEntries())
 	if uintptr(m.ValueSize()) != unsafe.Sizeof(element) {
 		return nil, fmt.Errorf("map of %d octets an element: want %d", m.ValueSize(), unsafe.Sizeof(element))
@@ -196,7 +218,7 @@ func (p *program) mmap(fd int, offset int64, length, protection int) ([]byte, er
 
 // readJiffies returns the low 32 bits of the kernel's jiffies.
 func (p *program) readJiffies() (uint32, error) {
-	j, err := p.objects.CacheflowJiffies.Run(&ebpf.RunOptions{Data: make([]byte, 14)})
+	j, err := p.Programs[bpf.ProgramProgCacheflowJiffies].Run(&ebpf.RunOptions{Data: make([]byte, 14)})
 	if err != nil {
 		return 0, fmt.Errorf("read the kernel's clock: %w", err)
 	}
@@ -207,11 +229,11 @@ func (p *program) close() {
 	for _, b := range p.mapped {
 		_ = unix.Munmap(b)
 	}
-	p.objects.Close()
-	for _, m := range append(p.ringMaps, p.generations[:]...) {
-		if m != nil {
-			m.Close()
-		}
+	if p.Collection != nil {
+		p.Close()
+	}
+	for _, m := range append(p.ringMaps, p.barrier, p.fillings[0], p.fillings[1]) {
+		m.Close() // nil is closed
 	}
 }
 
@@ -229,6 +251,12 @@ func random() uint64 {
 	var b [8]byte
 	rand.Read(b[:])
 	return binary.NativeEndian.Uint64(b[:])
+}
+
+// part returns a CPU's part of a generation.
+func (p *program) part(cpu int, generation uint32) (used []uint64, sets []bpf.ProgramSet) {
+	at := cpu*2 + int(generation)
+	return p.used[at*p.words():][:p.words()], p.sets[at*p.size.sets():][:p.size.sets()]
 }
 
 // isFull reports whether a CPU has made so many entries in a generation that its

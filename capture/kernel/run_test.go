@@ -111,7 +111,7 @@ func run(t testing.TB, p *ebpf.Program, frame []byte, skb skBuff) bool {
 // ingress has a frame come in.
 func (l *lab) ingress(t testing.TB, frame []byte, skb skBuff) bool {
 	t.Helper()
-	return run(t, l.objects.CacheflowIngress, frame, skb)
+	return run(t, l.program.ingress, frame, skb)
 }
 
 // drain closes the generation and returns all that it hands over.

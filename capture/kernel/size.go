@@ -31,16 +31,21 @@ type size struct {
 func (s *size) sets() int    { return 1 << s.setShift }
 func (s *size) entries() int { return s.sets() * bpf.Ways }
 
-// half is how many sets one generation has.
-func (s *size) half() int { return s.cpus << s.setShift }
+// words is how many words of used one CPU has in one generation.
+func (s *size) words() int { return s.sets() / 64 }
 
 // memory is what the two generations and the rings take, in octets.
-func (s *size) memory() int64 { return 2*int64(s.half())*int64(setSize) + int64(s.cpus)*int64(s.ring) }
+func (s *size) memory() int64 {
+	return 2*int64(s.cpus)*int64(s.sets())*int64(setSize) + int64(s.cpus)*int64(s.ring)
+}
 
 // newSize fits the maps to the host: what is asked for, or the default as far as
 // it takes no more than a part of the memory.
 func newSize(cfg *Config, cpus int, memory int64) (size, error) {
 	s := size{cpus: cpus}
+	if cpus > bpf.CPUs {
+		return s, fmt.Errorf("%d CPUs: the program knows %d at most", cpus, bpf.CPUs)
+	}
 	entries := cfg.Entries
 	if entries == 0 {
 		entries = DefaultEntries

@@ -72,7 +72,8 @@ type round struct {
 	ends     []uint64  // of each ring
 	ring     int       // the one that is read
 	most     uint64    // octets in the ring that had the most
-	word     int       // of used, within the half
+	cpu      int       // whose part of the half is read
+	word     int       // of used, within that part
 }
 
 func newSource(p *program, cfg *Config) (*Source, error) {
@@ -132,7 +133,7 @@ func (s *Source) fill(batch []flow.Packet) (n int, err error) {
 		return n, nil
 	}
 	if s.round.closing {
-		if n += s.readHalf(batch[n:]); s.round.word < s.program.half()/64 {
+		if n += s.readHalf(batch[n:]); s.round.cpu < s.program.cpus {
 			return n, nil
 		}
 		s.program.clearInserts(s.generation)
@@ -149,10 +150,10 @@ func (s *Source) begin() error {
 	now := s.clock.now()
 	r := &s.round
 	r.underWay, r.closing = true, s.stopping || now-s.flipped >= s.length || s.program.isFull(s.generation) && now-s.flipped >= flow.Time(MinGeneration)
-	r.began, r.ring, r.most, r.word = now, 0, 0, 0
+	r.began, r.ring, r.most, r.cpu, r.word = now, 0, 0, 0, 0
 	if r.closing {
 		r.horizon = now - s.clock.tick
-		if err := s.program.setGeneration(int(s.generation ^ 1)); err != nil {
+		if err := s.program.setGeneration(s.generation ^ 1); err != nil {
 			r.underWay = false
 			return err
 		}
@@ -240,7 +241,7 @@ func (s *Source) decode(batch []flow.Packet) (n int) {
 		if snapshot.Captured > 0 {
 			reason = s.decoder.Decode(&s.frame, &batch[n])
 		}
-		if s.tally(snapshot.Interface).decoded(reason, snapshot, &batch[n]) {
+		if s.tally(uint32(snapshot.Interface)).decoded(reason, snapshot, &batch[n]) {
 			n++
 		}
 	}
@@ -249,26 +250,31 @@ func (s *Source) decode(batch []flow.Packet) (n int) {
 	return n
 }
 
-// readHalf reads and zeroes the closed half, from the round's word on.
+// readHalf reads and zeroes the closed half, from the round's CPU and word on.
 func (s *Source) readHalf(batch []flow.Packet) (n int) {
-	words := s.program.half() / 64
-	first := int(s.generation) * words
-	for ; s.round.word < words; s.round.word++ {
-		word := &s.program.used[first+s.round.word]
-		for *word != 0 {
-			if len(batch)-n < bpf.Ways {
-				return n
-			}
-			at := bits.TrailingZeros64(*word)
-			set := &s.program.sets[(first+s.round.word)*64+at]
-			for i := range set.Way {
-				if e := &set.Way[i]; e.Packets != 0 {
-					s.deliver(e, &batch[n])
-					e.Packets = 0
-					n++
+	for ; s.round.cpu < s.program.cpus; s.round.cpu, s.round.word = s.round.cpu+1, 0 {
+		used, sets := s.program.part(s.round.cpu, s.generation)
+		for ; s.round.word < len(used); s.round.word++ {
+			word := &used[s.round.word]
+			for *word != 0 {
+				if len(batch)-n < bpf.Ways {
+					return n
 				}
+				n += s.readSet(&sets[s.round.word*64+bits.TrailingZeros64(*word)], batch[n:])
+				*word &= *word - 1
 			}
-			*word &= *word - 1
+		}
+	}
+	return n
+}
+
+// readSet reads and frees the entries of a set.
+func (s *Source) readSet(set *bpf.ProgramSet, batch []flow.Packet) (n int) {
+	for i := range set.Way {
+		if e := &set.Way[i]; e.Packets != 0 {
+			s.deliver(e, &batch[n])
+			e.Packets = 0
+			n++
 		}
 	}
 	return n

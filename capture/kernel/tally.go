@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"cmp"
+	"iter"
 	"math/bits"
 	"slices"
 	"unsafe"
@@ -23,7 +24,7 @@ const goneIndex = ^uint32(0)
 // tallies are the counters of the interfaces. An interface that is captured has a
 // place, under which the program counts; one that is gone has only what it left.
 type tallies struct {
-	places [maxInterfaces]*tally
+	places [bpf.Interfaces]*tally
 	gone   []*tally // in the order of their going
 }
 
@@ -82,15 +83,21 @@ func (t *tally) decoded(reason capture.Reason, s *bpf.ProgramSnapshot, p *flow.P
 	return true
 }
 
-// countsOf returns the program's counters of a place.
-func (p *program) countsOf(place uint16) []bpf.ProgramCounters {
-	return p.counts[int(place)*p.cpus*2:][:p.cpus*2]
+// countsOf returns the program's counters of a place: one for each CPU, and for its
+// nested runs.
+func (p *program) countsOf(place uint16) iter.Seq[*bpf.ProgramCounters] {
+	return func(yield func(*bpf.ProgramCounters) bool) {
+		for at := int(place); at < len(p.counts); at += bpf.Interfaces {
+			if !yield(&p.counts[at]) {
+				return
+			}
+		}
+	}
 }
 
 // addCounts adds what the program counted to c.
-func addCounts(c *capture.Counters, counts []bpf.ProgramCounters) {
-	for i := range counts {
-		n := &counts[i]
+func addCounts(c *capture.Counters, counts iter.Seq[*bpf.ProgramCounters]) {
+	for n := range counts {
 		c.Observed += n.Observed
 		c.Lost += n.Lost
 		c.NotMetered[capture.NonIP] += n.Ignored
@@ -103,12 +110,12 @@ func addCounts(c *capture.Counters, counts []bpf.ProgramCounters) {
 
 // tally returns the counters of a place. Who gave the place away has said so by
 // mail, before the program knew of it.
-func (s *Source) tally(place uint16) *tally {
-	if t := s.tallies.places[place%maxInterfaces]; t != nil {
+func (s *Source) tally(place uint32) *tally {
+	if t := s.tallies.places[place%bpf.Interfaces]; t != nil {
 		return t
 	}
 	s.takeMail()
-	return s.tallies.places[place%maxInterfaces]
+	return s.tallies.places[place%bpf.Interfaces]
 }
 
 // retired is the place of an interface that is gone. It is free once a generation
@@ -133,7 +140,9 @@ func (s *Source) freeRetired() {
 		}
 		counts := s.program.countsOf(r.place)
 		addCounts(&s.tallies.places[r.place].Counters, counts)
-		clear(counts)
+		for n := range counts {
+			*n = bpf.ProgramCounters{}
+		}
 		s.tallies.leave(r.place)
 		r.free(r.place)
 		return true
@@ -148,8 +157,8 @@ func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
 	}
 	s.takeMail()
 	first := len(c)
-	var at [maxInterfaces]*capture.Counters
-	c = slices.Grow(c, maxInterfaces+len(s.tallies.gone)) // so that at stays valid
+	var at [bpf.Interfaces]*capture.Counters
+	c = slices.Grow(c, bpf.Interfaces+len(s.tallies.gone)) // so that at stays valid
 	for place, t := range s.tallies.places {
 		if t != nil {
 			c = append(c, t.Counters)
@@ -167,13 +176,13 @@ func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
 }
 
 // addContent adds what is in the first-level cache, summed from its entries.
-func (s *Source) addContent(at *[maxInterfaces]*capture.Counters) {
+func (s *Source) addContent(at *[bpf.Interfaces]*capture.Counters) {
 	for i, word := range s.program.used {
 		for ; word != 0; word &= word - 1 {
 			set := &s.program.sets[i*64+bits.TrailingZeros64(word)]
 			for w := range set.Way {
 				e := &set.Way[w]
-				if c := at[e.Interface%maxInterfaces]; c != nil && e.Packets != 0 {
+				if c := at[e.Interface%bpf.Interfaces]; c != nil && e.Packets != 0 {
 					c.InFirstLevel += uint64(e.Frames)
 					c.FirstLevel.Content.Packets += uint64(e.Packets)
 					c.FirstLevel.Content.Octets += e.Octets
@@ -184,9 +193,9 @@ func (s *Source) addContent(at *[maxInterfaces]*capture.Counters) {
 }
 
 // addRings adds what waits in the rings, and the snapshots that wait to be decoded.
-func (s *Source) addRings(at *[maxInterfaces]*capture.Counters) {
+func (s *Source) addRings(at *[bpf.Interfaces]*capture.Counters) {
 	for i := range s.snapshots {
-		if c := at[s.snapshots[i].Interface%maxInterfaces]; c != nil {
+		if c := at[s.snapshots[i].Interface%bpf.Interfaces]; c != nil {
 			c.InRing++
 		}
 	}
@@ -205,17 +214,17 @@ func (s *Source) addRings(at *[maxInterfaces]*capture.Counters) {
 	}
 }
 
-func addRecord(at *[maxInterfaces]*capture.Counters, record *bpf.ProgramRecord) {
+func addRecord(at *[bpf.Interfaces]*capture.Counters, record *bpf.ProgramRecord) {
 	switch bpf.ProgramRecordKind(record.Kind) {
 	case bpf.ProgramRecordKindRECORD_VICTIM:
 		e := &(*bpf.ProgramVictim)(unsafe.Pointer(record)).Entry
-		if c := at[e.Interface%maxInterfaces]; c != nil {
+		if c := at[e.Interface%bpf.Interfaces]; c != nil {
 			c.InRing += uint64(e.Frames)
 			c.FirstLevel.InRing.Packets += uint64(e.Packets)
 			c.FirstLevel.InRing.Octets += e.Octets
 		}
 	case bpf.ProgramRecordKindRECORD_SNAPSHOT:
-		if c := at[(*bpf.ProgramSnapshot)(unsafe.Pointer(record)).Interface%maxInterfaces]; c != nil {
+		if c := at[(*bpf.ProgramSnapshot)(unsafe.Pointer(record)).Interface%bpf.Interfaces]; c != nil {
 			c.InRing++
 		}
 	}
