@@ -118,6 +118,13 @@ func (e *Exporter) PutWait(ctx context.Context, rs []flow.Record) error {
 	}
 }
 
+// Room returns how many records the queue has room for.
+func (e *Exporter) Room() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.queue.room()
+}
+
 // accept queues what there is room for. The caller holds mu.
 func (e *Exporter) accept(rs []flow.Record) int {
 	if e.state >= closing {

@@ -47,7 +47,7 @@ var confined = []struct {
 	{"github.com/netsampler/goflow2/v2", []string{"cmd/internal/collector"}, []string{"..."}},
 	{"github.com/rogpeppe/go-internal", nil, []string{"test/...", "cmd/cacheflow"}},
 	{"github.com/spf13/cobra", []string{"cmd/cacheflow"}, nil},
-	{"github.com/vishvananda/netlink", []string{"cache/route"}, []string{"test/netns"}},
+	{"github.com/vishvananda/netlink", []string{"cache/route", "capture/kernel"}, []string{"test/netns"}},
 	{"github.com/vishvananda/netns", []string{"cache/route"}, []string{"test/netns"}},
 	{"go.yaml.in/yaml/v3", []string{"cmd/internal/config"}, nil},
 	{"golang.org/x/net", []string{"capture/afpacket", "cmd/internal/..."}, []string{"..."}},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -64,16 +65,37 @@ func (c *Capture) load() error {
 		return err
 	}
 	o.wakeAt = uint32(o.entries() / 4 * 3)
+	if c.cfg.Hook == AnyHook {
+		err := c.loadFor(tcx{}, o)
+		if !errors.Is(err, ebpf.ErrNotSupported) {
+			return err
+		}
+		c.cfg.Log.Info("the program is attached by clsact", "because", err)
+	}
+	tick, err := tick()
+	if err != nil {
+		return err
+	}
+	o.legacy = uint32(heartbeatLimit / time.Duration(tick))
+	return c.loadFor(clsact{}, o)
+}
+
+// loadFor loads the program for one kind of hook, and sees that it works.
+func (c *Capture) loadFor(h hooker, o loadOptions) (err error) {
+	c.hooker = h
 	if c.program, err = load(o); err != nil {
 		return rights(err)
 	}
-	c.hooker = tcx{}
-	if err := probe(c.hooker, c.program); err != nil {
+	if err := probe(h, c.program); err != nil {
 		c.program.close()
 		return rights(err)
 	}
 	return nil
 }
+
+// heartbeatLimit is how old the heartbeat may be under clsact before the program
+// does nothing any more.
+const heartbeatLimit = 10 * time.Second
 
 // rights says which right is missing, where one is.
 func rights(err error) error {

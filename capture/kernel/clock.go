@@ -27,18 +27,29 @@ type clock struct {
 }
 
 func newClock(now func() flow.Time, read func() (uint32, error)) (clock, error) {
-	c := clock{now: now, read: read}
-	// The resolution of the coarse clocks is a tick (KTIME_LOW_RES).
-	var res unix.Timespec
-	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
-		return c, fmt.Errorf("the kernel's tick: %w", err)
+	t, err := tick()
+	if err != nil {
+		return clock{}, err
 	}
-	c.tick = flow.Time(res.Nano())
-	if c.tick < flow.Time(100*time.Microsecond) || c.tick > flow.Time(100*time.Millisecond) {
-		return c, fmt.Errorf("the kernel's tick is %v", time.Duration(c.tick))
-	}
+	c := clock{now: now, read: read, tick: t}
 	return c, c.sample()
 }
+
+// tick returns 1/HZ, which is the resolution of the coarse clocks (KTIME_LOW_RES).
+func tick() (flow.Time, error) {
+	var res unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
+		return 0, fmt.Errorf("the kernel's tick: %w", err)
+	}
+	t := time.Duration(res.Nano())
+	if t < 100*time.Microsecond || t > 100*time.Millisecond {
+		return 0, fmt.Errorf("the kernel's tick is %v", t)
+	}
+	return flow.Time(t), nil
+}
+
+// jiffies returns the present in jiffies, as far as it can be known without asking.
+func (c *clock) jiffies() uint32 { return c.base + uint32((c.now()-c.at)/c.tick) }
 
 // sample reads both clocks. Of all readings the one that bounds the beginning of a
 // tick best is kept, unless it contradicts this one.

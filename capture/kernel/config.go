@@ -38,6 +38,14 @@ const (
 	Both
 )
 
+// Hook is how the program is attached.
+type Hook uint8
+
+const (
+	AnyHook Hook = iota // tcx where the kernel has it, else clsact
+	Clsact
+)
+
 // Decoder turns a frame into an observation. The frame and its octets are valid
 // during the call only.
 type Decoder interface {
@@ -49,6 +57,7 @@ type Config struct {
 	// Interfaces are names or patterns, as link.Choose takes them.
 	Interfaces []string
 	Direction  Direction
+	Hook       Hook
 	// Entries is how many flows of one generation are kept for each CPU: a power
 	// of two; 0 means DefaultEntries, or less where that would take more than 1/64
 	// of the memory.

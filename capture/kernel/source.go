@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -91,6 +92,7 @@ func newSource(p *program, cfg *Config) (*Source, error) {
 		snapshots: make([]bpf.ProgramSnapshot, 0, maxSnapshots),
 	}
 	s.round.ends = make([]uint64, p.cpus)
+	atomic.StoreUint32(p.heartbeat, c.jiffies())
 	return s, nil
 }
 
@@ -147,6 +149,7 @@ func (s *Source) fill(batch []flow.Packet) (n int, err error) {
 
 // begin begins a round; if the generation is old enough, one that closes it.
 func (s *Source) begin() error {
+	atomic.StoreUint32(s.program.heartbeat, s.clock.jiffies())
 	now := s.clock.now()
 	r := &s.round
 	r.underWay, r.closing = true, s.stopping || now-s.flipped >= s.length || s.program.isFull(s.generation) && now-s.flipped >= flow.Time(MinGeneration)

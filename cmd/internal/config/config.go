@@ -61,6 +61,7 @@ type Capture string
 const (
 	CaptureAuto     Capture = "auto"     // the best that the kernel and the rights allow
 	CaptureEBPF     Capture = "ebpf"     // counting inside the kernel
+	CaptureClsact   Capture = "clsact"   // the same, attached as on kernels before 6.6
 	CaptureAFPacket Capture = "afpacket" // AF_PACKET rings
 )
 

@@ -18,6 +18,7 @@ type CaptureMode uint8
 const (
 	CaptureAuto     CaptureMode = iota // eBPF where the kernel and the rights allow it, else AF_PACKET
 	CaptureEBPF                        // eBPF, or no start
+	CaptureClsact                      // the same, attached by clsact also where there is tcx
 	CaptureAFPacket                    // AF_PACKET
 )
 
@@ -51,24 +52,34 @@ type observer interface {
 // be. start begins the capture and gives each shard its source.
 func (s *session) prepareCapture() (workers int, start func() error, err error) {
 	c := &s.Live.Capture
+	var because error
 	if c.Mode != CaptureAFPacket {
 		k, err := kernel.Open(s.kernelConfig())
 		if err == nil {
+			s.patience = &patience{now: s.now}
 			return 1, func() error {
 				s.capture, s.shards[0].source = k, k.Source()
 				return k.Start()
 			}, nil
 		}
-		if c.Mode == CaptureEBPF {
+		if c.Mode != CaptureAuto {
 			return 0, nil, err
 		}
-		s.Log.Info("no counting inside the kernel, packets are captured by AF_PACKET", "because", err)
+		because = err
 	}
 	workers = c.Workers
 	if workers == 0 {
 		workers = min(runtime.NumCPU(), afpacket.MaxWorkers)
 	}
-	return workers, func() error { return s.openAFPacket(workers) }, nil
+	return workers, func() error {
+		if err := s.openAFPacket(workers); err != nil {
+			return err
+		}
+		if because != nil {
+			s.Log.Info("no counting inside the kernel, packets are captured by AF_PACKET", "because", because)
+		}
+		return nil
+	}, nil
 }
 
 func (s *session) openAFPacket(workers int) error {
@@ -95,8 +106,12 @@ func (s *session) openAFPacket(workers int) error {
 
 func (s *session) kernelConfig() kernel.Config {
 	c := &s.Live.Capture
+	hook := kernel.AnyHook
+	if c.Mode == CaptureClsact {
+		hook = kernel.Clsact
+	}
 	return kernel.Config{
-		Interfaces: c.Interfaces,
+		Hook: hook, Interfaces: c.Interfaces,
 		Direction: map[Direction]kernel.Direction{
 			DirectionAuto: kernel.Auto, DirectionIngress: kernel.IngressOnly, DirectionBoth: kernel.Both,
 		}[c.Direction],

@@ -80,6 +80,17 @@ func (x exporterSet) putWait(ctx context.Context, rs []flow.Record) {
 	}
 }
 
+// hasRoom reports whether every exporter that has reached its collector has room
+// for n records.
+func (x exporterSet) hasRoom(n int) bool {
+	for _, e := range x {
+		if _, reached := e.RemoteAddr(); reached && e.Room() < min(n, e.Config().QueueRecords) {
+			return false
+		}
+	}
+	return true
+}
+
 // start runs the exporters; the returned function ends them: it waits until
 // they have sent what is queued, or until its context ends.
 func (x exporterSet) start() (shutdown func(context.Context)) {

@@ -61,6 +61,8 @@ type session struct {
 	// until the capture has stopped.
 	mu       sync.Mutex
 	draining context.Context
+	// patience is that of the one shard whose source can wait; nil where none can.
+	patience *patience
 }
 
 // Run meters until ctx ends; then it reads what is left in the rings, ends all
@@ -139,12 +141,15 @@ func (s *session) makeShards(workers int) error {
 	return nil
 }
 
-// deliver never makes a shard wait while it meters.
+// deliver does not make a shard wait while it meters, or for a bounded time only.
 func (s *session) deliver(rs []flow.Record) error {
 	s.mu.Lock()
 	draining := s.draining
 	s.mu.Unlock()
 	if draining == nil {
+		if s.patience != nil {
+			s.patience.await(func() bool { return s.set.hasRoom(len(rs)) })
+		}
 		return s.set.put(rs)
 	}
 	s.set.putWait(draining, rs)
@@ -157,6 +162,7 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	tasks, background := errgroup.WithContext(background)
 	tasks.Go(func() error { return s.routes.Run(background) })
 	tasks.Go(func() error { return s.capture.Run(background) })
+	tasks.Go(func() error { return watchClock(background, s.clock.Epoch, s.Log) })
 	if s.control != nil {
 		server := &control.Server{Daemon: &s.Meter, Version: s.Version}
 		tasks.Go(func() error { return server.Serve(background, s.control) })

@@ -127,13 +127,7 @@ const (
 // it drops.
 func (m *Meter) waitForRoom(ctx context.Context) {
 	for range 100 {
-		full := false
-		for _, e := range m.exporters {
-			s := e.Stats()
-			room := s.QueueRecords - int(s.Queued.Records)
-			full = full || s.Collector.IsValid() && room < min(clearBatch, s.QueueRecords)
-		}
-		if !full || ctx.Err() != nil {
+		if exporterSet(m.exporters).hasRoom(clearBatch) || ctx.Err() != nil {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

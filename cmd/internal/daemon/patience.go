@@ -1,0 +1,40 @@
+package daemon
+
+import (
+	"time"
+
+	"cacheflow/cache/flow"
+)
+
+const (
+	// patienceShare is the part of the time that a shard may spend waiting for room,
+	// and maxPatience what it may save up.
+	patienceShare = 2 // half
+	maxPatience   = 500 * time.Millisecond
+	roomPause     = time.Millisecond
+)
+
+// patience lets a shard wait for room in the exporters' queues while its source can
+// do without it. The kernel's first-level cache hands a generation over at once, and
+// a small flow cache turns it into as many records, in far less time than they take
+// to send; meanwhile the kernel counts on. The wait is bounded: where the exporters
+// cannot keep up, records are dropped and counted as without it.
+type patience struct {
+	now    func() flow.Time
+	left   time.Duration
+	filled flow.Time
+}
+
+// await returns when there is room, or no time left to wait for it.
+func (p *patience) await(hasRoom func() bool) {
+	now := p.now()
+	p.left = min(p.left+now.Sub(p.filled)/patienceShare, maxPatience)
+	p.filled = now
+	for p.left > 0 && !hasRoom() {
+		time.Sleep(roomPause)
+		later := p.now()
+		p.left -= later.Sub(now)
+		now = later
+	}
+	p.filled = now
+}
