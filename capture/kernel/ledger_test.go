@@ -1,0 +1,228 @@
+//go:build linux
+
+package kernel
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"cacheflow/bpf"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+)
+
+// flowFrame is tcp4 as the packet of flow n.
+func flowFrame(t testing.TB, n uint32) []byte {
+	b := octets(t, tcp4)
+	binary.BigEndian.PutUint32(b[26:], n)
+	return b
+}
+
+// pin keeps the goroutine on one CPU until the test ends or the returned function is
+// called.
+func pin(t testing.TB, cpu int) (release func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	var before, set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		t.Fatal(err)
+	}
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		_ = unix.SchedSetaffinity(0, &before)
+		runtime.UnlockOSThread()
+	}
+}
+
+// account checks that every frame, packet and octet is in exactly one term, and
+// returns the counters of lo.
+func account(t testing.TB, s *Source) capture.Counters {
+	t.Helper()
+	var sum capture.Counters
+	for _, c := range s.AppendCounters(nil) {
+		sum.Add(&c)
+	}
+	c := &sum
+	terms := c.Lost + c.InFirstLevel + c.InRing + c.Metered
+	for _, n := range c.NotMetered {
+		terms += n
+	}
+	if terms != c.Observed {
+		t.Errorf("%d frames observed, %d in the terms: %+v", c.Observed, terms, *c)
+	}
+	out := c.FirstLevel.Lost
+	out.Add(c.FirstLevel.Content)
+	out.Add(c.FirstLevel.InRing)
+	out.Add(c.FirstLevel.HandedOver)
+	if out != c.FirstLevel.Counted {
+		t.Errorf("counted %+v, in the terms %+v: %+v", c.FirstLevel.Counted, out, *c)
+	}
+	return sum
+}
+
+// total sums observations.
+func total(ps []flow.Packet) (s capture.Sum) {
+	for i := range ps {
+		s.Add(capture.Sum{Packets: ps[i].Packets, Octets: ps[i].Octets})
+	}
+	return s
+}
+
+// A ring of a page, a small cache, and nobody who reads: what has no room is counted
+// as lost, and all else is handed over in the end.
+func TestLedgerWithTinyRing(t *testing.T) {
+	defer pin(t, 0)()
+	l := newLab(t, Config{Entries: 256, Ring: os.Getpagesize()}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	const frames = 5000
+	var want capture.Sum
+	for i := range uint32(frames) {
+		l.ingress(t, flowFrame(t, i), skBuff{})
+		want.Add(capture.Sum{Packets: 1, Octets: 40})
+	}
+	l.ingress(t, octets(t, "020000000002 020000000001 0806 0001080006040001"), skBuff{}) // ARP
+	before := account(t, l.source)
+	if before.Observed != frames+1 || before.Lost == 0 || before.InRing == 0 || before.InFirstLevel != 256 ||
+		before.FirstLevel.Counted != want || before.NotMetered[capture.NonIP] != 1 {
+		t.Errorf("before the drain: %+v", before)
+	}
+	all := l.drain(t)
+	after := account(t, l.source)
+	if after.InRing != 0 || after.InFirstLevel != 0 || after.Lost != before.Lost || after.FirstLevel.HandedOver != total(all) ||
+		uint64(len(all)) != frames-after.Lost {
+		t.Errorf("after the drain of %d: %+v", len(all), after)
+	}
+}
+
+// Two CPUs count while the generation is flipped as fast as the kernel can, and
+// while the drain rests: nothing is lost, nothing counted twice.
+func TestLedgerUnderFlips(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"large": {},
+		"small": {Entries: 256, Ring: 1 << 20}, // where nearly all leave by the rings
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, cfg, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+			l.source.length = 0
+			var sent atomic.Uint64
+			var running sync.WaitGroup
+			stop := make(chan struct{})
+			for cpu := range min(2, runtime.NumCPU()) {
+				running.Go(func() {
+					defer pin(t, cpu)()
+					r := rand.New(rand.NewPCG(uint64(cpu), 1))
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+							l.ingress(t, flowFrame(t, r.Uint32N(3000)), skBuff{})
+							sent.Add(1)
+						}
+					}
+				})
+			}
+			var all capture.Sum
+			batch := make([]flow.Packet, 256)
+			for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+				n, _, err := l.source.Read(batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all.Add(total(batch[:n]))
+				if l.source.flips == 20 {
+					time.Sleep(200 * time.Millisecond)
+				}
+			}
+			close(stop)
+			running.Wait()
+			account(t, l.source)
+			all.Add(total(l.drain(t)))
+			c := account(t, l.source)
+			if c.Observed != sent.Load() || c.FirstLevel.Counted.Packets != sent.Load() {
+				t.Errorf("%d frames sent: %+v", sent.Load(), c)
+			}
+			if c.FirstLevel.HandedOver != all || all.Packets+c.FirstLevel.Lost.Packets != sent.Load() || c.Lost != c.FirstLevel.Lost.Packets {
+				t.Errorf("%d frames sent, handed over %+v, lost %d: %+v", sent.Load(), all, c.Lost, c)
+			}
+			t.Logf("%d frames, %d flips, %d victims, %d lost", sent.Load(), l.source.flips, l.source.victims, c.Lost)
+		})
+	}
+}
+
+// Where a run of the program was interrupted by this one, the packet goes through
+// the ring and is counted once.
+func TestNestedRun(t *testing.T) {
+	defer pin(t, 0)()
+	l := newLab(t, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	l.ingress(t, flowFrame(t, 1), skBuff{})
+	l.states[0].Busy = 1
+	l.ingress(t, flowFrame(t, 1), skBuff{})
+	if l.states[0].Busy != 1 {
+		t.Error("a nested run gave the partition away")
+	}
+	l.states[0].Busy = 0
+	l.ingress(t, flowFrame(t, 1), skBuff{})
+	c := account(t, l.source)
+	if c.Observed != 3 || c.InRing != 1 || c.InFirstLevel != 2 {
+		t.Errorf("%+v", c)
+	}
+	if all := l.drain(t); len(all) != 2 || total(all) != (capture.Sum{Packets: 3, Octets: 120}) {
+		t.Errorf("handed over %+v", all)
+	}
+}
+
+// A SYN never joins a connection that has ended: a thousand connections on one port
+// pair are a thousand partial flows, in their order.
+func TestReusedPortPair(t *testing.T) {
+	defer pin(t, 0)()
+	l := newLab(t, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	const connections = 1000
+	for range connections {
+		for _, flags := range []byte{flow.SYN, flow.ACK, flow.ACK | flow.PSH, flow.FIN | flow.ACK} {
+			b := flowFrame(t, 7)
+			b[14+20+13] = flags
+			l.ingress(t, b, skBuff{})
+		}
+	}
+	all := l.drain(t)
+	if len(all) != connections {
+		t.Errorf("%d partial flows of %d connections", len(all), connections)
+	}
+	for i := range all {
+		if all[i].Packets != 4 || all[i].TCPFlags != flow.SYN|flow.ACK|flow.PSH|flow.FIN {
+			t.Fatalf("partial flow %d: %+v", i, all[i])
+		}
+	}
+	account(t, l.source)
+}
+
+// With no room in the ring the connections are merged, and nothing is lost.
+func TestReusedPortPairWithoutRoom(t *testing.T) {
+	defer pin(t, 0)()
+	l := newLab(t, Config{Entries: 256, Ring: os.Getpagesize()}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	const connections = 200
+	for range connections {
+		for _, flags := range []byte{flow.SYN, flow.FIN} {
+			b := flowFrame(t, 7)
+			b[14+20+13] = flags
+			l.ingress(t, b, skBuff{})
+		}
+	}
+	if c := account(t, l.source); c.Lost != 0 {
+		t.Errorf("%+v", c)
+	}
+	if all := l.drain(t); total(all).Packets != 2*connections || len(all) >= connections {
+		t.Errorf("%d partial flows with %+v", len(all), total(all))
+	}
+}
