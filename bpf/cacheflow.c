@@ -23,10 +23,6 @@
 #define NEXT (-1) /* TCX_NEXT and TC_ACT_UNSPEC: whoever comes next decides */
 
 /* Set by user space before the program is loaded. */
-const volatile __u32 set_shift = 0; /* log2 of the sets of one partition */
-const volatile __u32 set_mask = 0;  /* the sets of one partition, less one */
-const volatile __u32 wake_at = 0;   /* entries made in a partition at which user space is woken; 0: never */
-const volatile __u64 seed[7] = {};  /* odd numbers, of which the hash is made */
 const volatile __u32 legacy = 0;    /* clsact: return when the heartbeat is older than this many jiffies; 0: tcx */
 
 /* When user space was last alive: the low 32 bits of jiffies. It is looked at under
@@ -43,23 +39,6 @@ struct cpu cpu_states[CPUS] = {};
 
 /* By ifindex; see find_device. */
 struct device devices[DEVICES] = {};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* (cpu * 2 + generation) << set_shift, and the set */
-	__type(key, __u32);
-	__type(value, struct set);
-} sets SEC(".maps");
-
-/* A bit for each set that was written to since it was drained. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* as sets, by 64 */
-	__type(key, __u32);
-	__type(value, __u64);
-} used SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -206,26 +185,6 @@ static inline_always void lose(const struct run *r, const struct entry *p)
 	ADD(r, lost_octets, p->octets);
 }
 
-/* hash is a sum of products with odd secrets, mixed once more: who does not know
- * them cannot aim at a set. */
-static inline_always __u32 hash(const struct entry *p)
-{
-	__u64 h = p->src[0] * seed[0] + p->dst[0] * seed[1] + p->ports * seed[2] + p->kind * seed[3];
-
-	if (p->src[1] | p->dst[1])
-		h += p->src[1] * seed[4] + p->dst[1] * seed[5];
-	h ^= h >> 32;
-	h *= seed[6];
-	return h >> 32;
-}
-
-/* The whole key is compared, the ports and the input interface first. */
-static inline_always int is_same(const struct entry *e, const struct entry *p)
-{
-	return e->ports == p->ports && e->packets && e->src[0] == p->src[0] && e->dst[0] == p->dst[0] && e->kind == p->kind &&
-	       e->src[1] == p->src[1] && e->dst[1] == p->dst[1];
-}
-
 static inline_always void join(struct entry *e, const struct entry *p, __u32 jiffies)
 {
 	e->packets += p->packets;
@@ -254,97 +213,11 @@ static inline_always void complete(const struct run *r, const struct tags *t, st
 	fill_link(r->skb, r->device, t, p);
 }
 
-static inline_always __u32 set_of(const struct run *r, const struct entry *p)
-{
-	return ((r->cpu * 2 + r->generation) << set_shift) + (hash(p) & set_mask);
-}
-
-/* older says which of two entries is to leave before the other: the one that was
- * used less recently and, within a tick, the smaller one, so that a scan does not
- * drive out what lasts. */
-static inline_always int older(const struct entry *a, const struct entry *b)
-{
-	return a->last == b->last ? a->packets < b->packets : (__s32)(a->last - b->last) < 0;
-}
-
-/* insert makes an entry of *p in a set that does not have one. */
-static inline_always void insert(const struct run *r, struct set *s, __u32 index, const struct tags *t, struct entry *p)
-{
-	struct entry *e = 0;
-	__u32 bits = index / 64, at = 0;
-	__u64 *word;
-
-	for (int i = 0; i < WAYS; i++) {
-		if (!s->way[i].packets) {
-			e = &s->way[i];
-			break;
-		}
-	}
-	complete(r, t, p);
-	if (e) {
-		*e = *p;
-		word = bpf_map_lookup_elem(&used, &bits);
-		if (word)
-			*word |= 1ULL << (index % 64);
-		if (++r->state->inserts[mask(r->generation, 1)] == wake_at)
-			wake(r);
-		return;
-	}
-	for (__u32 i = 1; i < WAYS; i++) {
-		if (older(&s->way[i], &s->way[mask(at, WAYS - 1)]))
-			at = i;
-	}
-	e = &s->way[mask(at, WAYS - 1)];
-	if (push(r, e))
-		*e = *p;
-	else
-		lose(r, p);
-}
-
-/* observe adds the packet to its entry, or makes one. */
-static inline_always void observe(const struct run *r, const struct tags *t, struct entry *p)
-{
-	__u32 index = set_of(r, p);
-	struct set *s = bpf_map_lookup_elem(&sets, &index);
-
-	if (!s)
-		return;
-	for (int i = 0; i < WAYS; i++) {
-		struct entry *e = &s->way[i];
-
-		if (!is_same(e, p))
-			continue;
-		/* A SYN never joins a connection that has ended, unless there is no room. */
-		if (p->tcp_flags & SYN && e->tcp_flags & (FIN | RST) && push(r, e)) {
-			complete(r, t, p);
-			*e = *p;
-			return;
-		}
-		join(e, p, r->jiffies);
-		return;
-	}
-	insert(r, s, index, t, p);
-}
-
-/* note keeps the egress interface of a forwarded flow in its entry, if that is in
- * this CPU's half. The first note stays. */
-static inline_always void note(const struct run *r, struct entry *p)
-{
-	__u32 index = set_of(r, p);
-	struct set *s = bpf_map_lookup_elem(&sets, &index);
-
-	if (!s)
-		return;
-	for (int i = 0; i < WAYS; i++) {
-		struct entry *e = &s->way[i];
-
-		if (!is_same(e, p))
-			continue;
-		if (!e->egress)
-			e->egress = r->ifindex;
-		return;
-	}
-}
+#ifdef SIMPLE
+#include "simple.h"
+#else
+#include "sets.h"
+#endif
 
 /* enter takes the CPU's partition for this run, unless a run that this one
  * interrupted has it. */

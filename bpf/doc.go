@@ -6,11 +6,13 @@
 // clang-19, llvm-19 and linux-libc-dev); to build cacheflow needs none of them.
 package bpf
 
-// The flavour for PREEMPT_RT takes a CPU's partition by an atomic exchange, which
+// There are three flavours: the program itself; that for PREEMPT_RT; and a simple one
+// to judge the others by. That for PREEMPT_RT takes a CPU's partition by an atomic exchange, which
 // kernels before 5.12 do not know in BPF.
 
-//go:generate go tool bpf2go -go-package bpf -target bpfel,bpfeb -cc clang-19 -strip llvm-strip-19 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu" -type tags -type entry -type set -type counters -type record -type victim -type snapshot -type device_flag -type record_kind Program cacheflow.c
-//go:generate go tool bpf2go -go-package bpf -target bpfel,bpfeb -cc clang-19 -strip llvm-strip-19 -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu -DREALTIME" Realtime cacheflow.c
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -go-package bpf -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu" -type tags -type entry -type set -type counters -type record -type victim -type snapshot -type device_flag -type record_kind Program cacheflow.c
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -go-package bpf -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu -DREALTIME" Realtime cacheflow.c
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -go-package bpf -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu -DSIMPLE" -type simple_key Simple cacheflow.c
 
 // What abi.h defines, which does not get into the generated types.
 const (

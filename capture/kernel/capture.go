@@ -60,7 +60,7 @@ func (c *Capture) load() error {
 	if err != nil {
 		return err
 	}
-	o := loadOptions{}
+	o := loadOptions{simple: c.cfg.Simple}
 	if o.size, err = newSize(&c.cfg, cpus, ram); err != nil {
 		return err
 	}

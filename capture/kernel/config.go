@@ -58,6 +58,8 @@ type Config struct {
 	Interfaces []string
 	Direction  Direction
 	Hook       Hook
+	// Simple takes the simple flavour of the first level, which is dearer.
+	Simple bool
 	// Entries is how many flows of one generation are kept for each CPU: a power
 	// of two; 0 means DefaultEntries, or less where that would take more than 1/64
 	// of the memory.

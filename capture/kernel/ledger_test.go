@@ -108,8 +108,9 @@ func TestLedgerWithTinyRing(t *testing.T) {
 // while the drain rests: nothing is lost, nothing counted twice.
 func TestLedgerUnderFlips(t *testing.T) {
 	for name, cfg := range map[string]Config{
-		"large": {},
-		"small": {Entries: 256, Ring: 1 << 20}, // where nearly all leave by the rings
+		"large":  {},
+		"small":  {Entries: 256, Ring: 1 << 20}, // where nearly all leave by the rings
+		"simple": {Simple: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, cfg, bpf.ProgramDeviceFlagDEVICE_INGRESS)

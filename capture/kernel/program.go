@@ -28,6 +28,7 @@ type program struct {
 	fillings        [2]*ebpf.Map // what it holds in turn
 	ringMaps        []*ebpf.Map
 
+	simple     *simple               // the simple flavour has this instead of sets
 	sets       []bpf.ProgramSet      // by CPU and generation
 	used       []uint64              // a bit for each of them
 	counts     []bpf.ProgramCounters // by CPU, whether the run was nested, and interface
@@ -44,6 +45,7 @@ type loadOptions struct {
 	size
 	wakeAt uint32
 	legacy uint32 // jiffies after which a heartbeat is too old; 0 under tcx
+	simple bool
 }
 
 // load loads the program into the kernel. Nothing is attached yet.
@@ -51,7 +53,7 @@ func load(o loadOptions) (_ *program, err error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("memory limit: %w", err)
 	}
-	spec, err := loadSpec()
+	spec, err := loadSpec(o.simple)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +79,11 @@ func load(o loadOptions) (_ *program, err error) {
 	return p, p.mapAll(spec)
 }
 
-// loadSpec picks the object for the kernel's kind of preemption.
-func loadSpec() (*ebpf.CollectionSpec, error) {
+// loadSpec picks the flavour, for the kernel's kind of preemption.
+func loadSpec(simple bool) (*ebpf.CollectionSpec, error) {
+	if simple {
+		return bpf.LoadSimple()
+	}
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return nil, fmt.Errorf("uname: %w", err)
@@ -91,20 +96,25 @@ func loadSpec() (*ebpf.CollectionSpec, error) {
 
 // adapt sets sizes and constants.
 func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
-	var seed [7]uint64
-	for i := range seed {
-		seed[i] = random() | 1
+	values := map[string]any{bpf.ProgramVarLegacy: o.legacy}
+	if o.simple {
+		spec.Maps[bpf.SimpleMapFlows0].MaxEntries = uint32(o.cpus * o.entries())
+		spec.Maps[bpf.SimpleMapFlows1].MaxEntries = uint32(o.cpus * o.entries())
+	} else {
+		var seed [7]uint64
+		for i := range seed {
+			seed[i] = random() | 1
+		}
+		values[bpf.ProgramVarSetShift], values[bpf.ProgramVarSetMask] = uint32(o.setShift), uint32(o.sets()-1)
+		values[bpf.ProgramVarSeed], values[bpf.ProgramVarWakeAt] = seed, o.wakeAt
+		spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.cpus * o.sets())
+		spec.Maps[bpf.ProgramMapUsed].MaxEntries = uint32(2 * o.cpus * o.words())
 	}
-	for name, value := range map[string]any{
-		bpf.ProgramVarSetShift: uint32(o.setShift), bpf.ProgramVarSetMask: uint32(o.sets() - 1), bpf.ProgramVarSeed: seed,
-		bpf.ProgramVarWakeAt: o.wakeAt, bpf.ProgramVarLegacy: o.legacy,
-	} {
+	for name, value := range values {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
-	spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.cpus * o.sets())
-	spec.Maps[bpf.ProgramMapUsed].MaxEntries = uint32(2 * o.cpus * o.words())
 	spec.Maps[bpf.ProgramMapCounts].MaxEntries = uint32(bpf.Interfaces * o.cpus * 2)
 	spec.Maps[bpf.ProgramMapRings].MaxEntries = uint32(o.cpus)
 	spec.Maps[bpf.ProgramMapRings].InnerMap.MaxEntries = uint32(o.ring)
@@ -155,11 +165,15 @@ func (p *program) setGeneration(g uint32) error {
 
 // mapAll maps what the program and user space share.
 func (p *program) mapAll(spec *ebpf.CollectionSpec) (err error) {
-	if p.sets, err = mapArray[bpf.ProgramSet](p, bpf.ProgramMapSets); err != nil {
-		return err
-	}
-	if p.used, err = mapArray[uint64](p, bpf.ProgramMapUsed); err != nil {
-		return err
+	if p.Maps[bpf.SimpleMapFlows0] != nil {
+		p.simple = &simple{maps: [2]*ebpf.Map{p.Maps[bpf.SimpleMapFlows0], p.Maps[bpf.SimpleMapFlows1]}}
+	} else {
+		if p.sets, err = mapArray[bpf.ProgramSet](p, bpf.ProgramMapSets); err != nil {
+			return err
+		}
+		if p.used, err = mapArray[uint64](p, bpf.ProgramMapUsed); err != nil {
+			return err
+		}
 	}
 	if p.counts, err = mapArray[bpf.ProgramCounters](p, bpf.ProgramMapCounts); err != nil {
 		return err

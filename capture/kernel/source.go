@@ -135,8 +135,9 @@ func (s *Source) fill(batch []flow.Packet) (n int, err error) {
 		return n, nil
 	}
 	if s.round.closing {
-		if n += s.readHalf(batch[n:]); s.round.cpu < s.program.cpus {
-			return n, nil
+		read, done, err := s.readHalf(batch[n:])
+		if n += read; err != nil || !done {
+			return n, err
 		}
 		s.program.clearInserts(s.generation)
 		s.generation ^= 1
@@ -253,22 +254,30 @@ func (s *Source) decode(batch []flow.Packet) (n int) {
 	return n
 }
 
-// readHalf reads and zeroes the closed half, from the round's CPU and word on.
-func (s *Source) readHalf(batch []flow.Packet) (n int) {
+// readHalf reads and zeroes the closed half, from the round's CPU and word on, and
+// reports whether it came to the end.
+func (s *Source) readHalf(batch []flow.Packet) (n int, done bool, err error) {
+	if s.program.simple != nil {
+		done, err = s.program.simple.readHalf(s.generation, len(batch), func(e *bpf.ProgramEntry) {
+			s.deliver(e, &batch[n])
+			n++
+		})
+		return n, done, err
+	}
 	for ; s.round.cpu < s.program.cpus; s.round.cpu, s.round.word = s.round.cpu+1, 0 {
 		used, sets := s.program.part(s.round.cpu, s.generation)
 		for ; s.round.word < len(used); s.round.word++ {
 			word := &used[s.round.word]
 			for *word != 0 {
 				if len(batch)-n < bpf.Ways {
-					return n
+					return n, false, nil
 				}
 				n += s.readSet(&sets[s.round.word*64+bits.TrailingZeros64(*word)], batch[n:])
 				*word &= *word - 1
 			}
 		}
 	}
-	return n
+	return n, true, nil
 }
 
 // readSet reads and frees the entries of a set.
@@ -292,6 +301,9 @@ func (s *Source) isEmpty() bool {
 		if r := &s.program.rings[i]; r.at != r.end() {
 			return false
 		}
+	}
+	if s.program.simple != nil {
+		return s.program.simple.isEmpty()
 	}
 	return !slices.ContainsFunc(s.program.used, func(word uint64) bool { return word != 0 })
 }

@@ -177,15 +177,27 @@ func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
 
 // addContent adds what is in the first-level cache, summed from its entries.
 func (s *Source) addContent(at *[bpf.Interfaces]*capture.Counters) {
-	for i, word := range s.program.used {
+	s.program.eachEntry(func(e *bpf.ProgramEntry) {
+		if c := at[e.Interface%bpf.Interfaces]; c != nil {
+			c.InFirstLevel += uint64(e.Frames)
+			c.FirstLevel.Content.Packets += uint64(e.Packets)
+			c.FirstLevel.Content.Octets += e.Octets
+		}
+	})
+}
+
+// eachEntry calls f with each entry of the first level.
+func (p *program) eachEntry(f func(*bpf.ProgramEntry)) {
+	if p.simple != nil {
+		p.simple.each(f)
+		return
+	}
+	for i, word := range p.used {
 		for ; word != 0; word &= word - 1 {
-			set := &s.program.sets[i*64+bits.TrailingZeros64(word)]
+			set := &p.sets[i*64+bits.TrailingZeros64(word)]
 			for w := range set.Way {
-				e := &set.Way[w]
-				if c := at[e.Interface%bpf.Interfaces]; c != nil && e.Packets != 0 {
-					c.InFirstLevel += uint64(e.Frames)
-					c.FirstLevel.Content.Packets += uint64(e.Packets)
-					c.FirstLevel.Content.Octets += e.Octets
+				if e := &set.Way[w]; e.Packets != 0 {
+					f(e)
 				}
 			}
 		}

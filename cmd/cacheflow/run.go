@@ -41,7 +41,7 @@ func newRun() *cobra.Command {
 	f.register(c)
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.interfaces, "interface", "i", nil, "meter the interface of this `name or pattern`; may be repeated")
-	flags.StringVar(&f.capture, "capture", "auto", "auto, ebpf, clsact or afpacket")
+	flags.StringVar(&f.capture, "capture", "auto", "auto, ebpf, clsact, simple or afpacket")
 	flags.StringVar(&f.direction, "direction", "auto", "auto, ingress or both")
 	flags.IntVar(&f.workers, "workers", 0, "capture workers (default the number of CPUs)")
 	flags.DurationVar(&f.duration, "for", 0, "stop after this time")
@@ -133,6 +133,8 @@ func captureMode(c config.Capture) daemon.CaptureMode {
 		return daemon.CaptureEBPF
 	case config.CaptureClsact:
 		return daemon.CaptureClsact
+	case config.CaptureSimple:
+		return daemon.CaptureSimple
 	case config.CaptureAFPacket:
 		return daemon.CaptureAFPacket
 	}

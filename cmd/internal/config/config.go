@@ -62,6 +62,7 @@ const (
 	CaptureAuto     Capture = "auto"     // the best that the kernel and the rights allow
 	CaptureEBPF     Capture = "ebpf"     // counting inside the kernel
 	CaptureClsact   Capture = "clsact"   // the same, attached as on kernels before 6.6
+	CaptureSimple   Capture = "simple"   // the same, with a plain hash map as first level
 	CaptureAFPacket Capture = "afpacket" // AF_PACKET rings
 )
 

@@ -98,7 +98,7 @@ func (m *Monitor) checks() []check {
 	const of, cacheOf = "flow-monitor.", "flow-monitor.cache."
 	return append(interfaceChecks(m.Interfaces),
 		check{of + "direction", oneOf(m.Direction, DirectionAuto, DirectionIngress, DirectionBoth)},
-		check{of + "capture", oneOf(m.Capture, CaptureAuto, CaptureEBPF, CaptureClsact, CaptureAFPacket)},
+		check{of + "capture", oneOf(m.Capture, CaptureAuto, CaptureEBPF, CaptureClsact, CaptureSimple, CaptureAFPacket)},
 		check{of + "workers", within(m.Workers, 0, maxWorkers)},
 		check{of + "ring-memory", withinSize(m.RingMemory, minRingMemory, maxRingMemory)},
 		check{of + "fragments", oneOf(m.Fragments, FragmentsJoin, FragmentsPortsZero)},

@@ -19,6 +19,7 @@ const (
 	CaptureAuto     CaptureMode = iota // eBPF where the kernel and the rights allow it, else AF_PACKET
 	CaptureEBPF                        // eBPF, or no start
 	CaptureClsact                      // the same, attached by clsact also where there is tcx
+	CaptureSimple                      // the same, with plain hash maps in the kernel
 	CaptureAFPacket                    // AF_PACKET
 )
 
@@ -111,7 +112,7 @@ func (s *session) kernelConfig() kernel.Config {
 		hook = kernel.Clsact
 	}
 	return kernel.Config{
-		Hook: hook, Interfaces: c.Interfaces,
+		Hook: hook, Simple: c.Mode == CaptureSimple, Interfaces: c.Interfaces,
 		Direction: map[Direction]kernel.Direction{
 			DirectionAuto: kernel.Auto, DirectionIngress: kernel.IngressOnly, DirectionBoth: kernel.Both,
 		}[c.Direction],

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/* The first-level cache as it is meant: sets of four entries, of which each CPU has
+ * a part of its own in each generation. It is included by cacheflow.c. */
+
+#pragma once
+
+/* Set by user space before the program is loaded. */
+const volatile __u32 set_shift = 0; /* log2 of the sets of one part */
+const volatile __u32 set_mask = 0;  /* the sets of one part, less one */
+const volatile __u32 wake_at = 0;   /* entries made in a part at which user space is woken */
+const volatile __u64 seed[7] = {};  /* odd numbers, of which the hash is made */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* (cpu * 2 + generation) << set_shift, and the set */
+	__type(key, __u32);
+	__type(value, struct set);
+} sets SEC(".maps");
+
+/* A bit for each set that was written to since it was drained. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* as sets, by 64 */
+	__type(key, __u32);
+	__type(value, __u64);
+} used SEC(".maps");
+
+/* hash is a sum of products with odd secrets, mixed once more: who does not know
+ * them cannot aim at a set. */
+static inline_always __u32 hash(const struct entry *p)
+{
+	__u64 h = p->src[0] * seed[0] + p->dst[0] * seed[1] + p->ports * seed[2] + p->kind * seed[3];
+
+	if (p->src[1] | p->dst[1])
+		h += p->src[1] * seed[4] + p->dst[1] * seed[5];
+	h ^= h >> 32;
+	h *= seed[6];
+	return h >> 32;
+}
+
+/* The whole key is compared, the ports and the input interface first. */
+static inline_always int is_same(const struct entry *e, const struct entry *p)
+{
+	return e->ports == p->ports && e->packets && e->src[0] == p->src[0] && e->dst[0] == p->dst[0] && e->kind == p->kind &&
+	       e->src[1] == p->src[1] && e->dst[1] == p->dst[1];
+}
+
+static inline_always __u32 set_of(const struct run *r, const struct entry *p)
+{
+	return ((r->cpu * 2 + r->generation) << set_shift) + (hash(p) & set_mask);
+}
+
+/* older says which of two entries is to leave before the other: the one that was
+ * used less recently and, within a tick, the smaller one, so that a scan does not
+ * drive out what lasts. */
+static inline_always int older(const struct entry *a, const struct entry *b)
+{
+	return a->last == b->last ? a->packets < b->packets : (__s32)(a->last - b->last) < 0;
+}
+
+/* insert makes an entry of *p in a set that does not have one. */
+static inline_always void insert(const struct run *r, struct set *s, __u32 index, const struct tags *t, struct entry *p)
+{
+	struct entry *e = 0;
+	__u32 bits = index / 64, at = 0;
+	__u64 *word;
+
+	for (int i = 0; i < WAYS; i++) {
+		if (!s->way[i].packets) {
+			e = &s->way[i];
+			break;
+		}
+	}
+	complete(r, t, p);
+	if (e) {
+		*e = *p;
+		word = bpf_map_lookup_elem(&used, &bits);
+		if (word)
+			*word |= 1ULL << (index % 64);
+		if (++r->state->inserts[mask(r->generation, 1)] == wake_at)
+			wake(r);
+		return;
+	}
+	for (__u32 i = 1; i < WAYS; i++) {
+		if (older(&s->way[i], &s->way[mask(at, WAYS - 1)]))
+			at = i;
+	}
+	e = &s->way[mask(at, WAYS - 1)];
+	if (push(r, e))
+		*e = *p;
+	else
+		lose(r, p);
+}
+
+/* observe adds the packet to its entry, or makes one. */
+static inline_always void observe(const struct run *r, const struct tags *t, struct entry *p)
+{
+	__u32 index = set_of(r, p);
+	struct set *s = bpf_map_lookup_elem(&sets, &index);
+
+	if (!s)
+		return;
+	for (int i = 0; i < WAYS; i++) {
+		struct entry *e = &s->way[i];
+
+		if (!is_same(e, p))
+			continue;
+		/* A SYN never joins a connection that has ended, unless there is no room. */
+		if (p->tcp_flags & SYN && e->tcp_flags & (FIN | RST) && push(r, e)) {
+			complete(r, t, p);
+			*e = *p;
+			return;
+		}
+		join(e, p, r->jiffies);
+		return;
+	}
+	insert(r, s, index, t, p);
+}
+
+/* note keeps the egress interface of a forwarded flow in its entry, if that is in
+ * this CPU's half. The first note stays. */
+static inline_always void note(const struct run *r, struct entry *p)
+{
+	__u32 index = set_of(r, p);
+	struct set *s = bpf_map_lookup_elem(&sets, &index);
+
+	if (!s)
+		return;
+	for (int i = 0; i < WAYS; i++) {
+		struct entry *e = &s->way[i];
+
+		if (!is_same(e, p))
+			continue;
+		if (!e->egress)
+			e->egress = r->ifindex;
+		return;
+	}
+}
+
