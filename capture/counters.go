@@ -46,6 +46,22 @@ type FirstLevel struct {
 	HandedOver Sum `json:"handedOver"`
 }
 
+// FirstLevelState tells how a first-level cache does.
+type FirstLevelState struct {
+	// Entries is how many flows it has room for in one generation, over all CPUs, and
+	// Used how many are in it now. Octets is the memory of all of it.
+	Entries int   `json:"entries"`
+	Used    int   `json:"used"`
+	Octets  int64 `json:"octets"`
+	// Flips counts the generations that were closed, Early those of them that were
+	// closed because they were nearly full.
+	Flips int64 `json:"flips"`
+	Early int64 `json:"early"`
+	// Victims counts the entries that left a full set before their generation was
+	// closed, or never had one.
+	Victims int64 `json:"victims"`
+}
+
 // Sum counts wire packets and their IP octets.
 type Sum struct {
 	Packets uint64 `json:"packets"`

@@ -17,6 +17,8 @@ missing() {
 		nft nftables
 		ping iputils-ping
 		nsenter util-linux
+		clang-19 clang-19
+		llvm-strip-19 llvm-19
 	END
 }
 

@@ -52,6 +52,7 @@ type Source struct {
 	frame      capture.Frame
 	tallies    tallies
 	flips      uint64
+	early      uint64 // of flips: because a part was nearly full
 	victims    uint64
 
 	retired  []retired
@@ -153,7 +154,9 @@ func (s *Source) begin() error {
 	atomic.StoreUint32(s.program.heartbeat, s.clock.jiffies())
 	now := s.clock.now()
 	r := &s.round
-	r.underWay, r.closing = true, s.stopping || now-s.flipped >= s.length || s.program.isFull(s.generation) && now-s.flipped >= flow.Time(MinGeneration)
+	due := s.stopping || now-s.flipped >= s.length
+	early := !due && now-s.flipped >= flow.Time(MinGeneration) && s.program.isFull(s.generation)
+	r.underWay, r.closing = true, due || early
 	r.began, r.ring, r.most, r.cpu, r.word = now, 0, 0, 0, 0
 	if r.closing {
 		r.horizon = now - s.clock.tick
@@ -162,6 +165,9 @@ func (s *Source) begin() error {
 			return err
 		}
 		s.flips++
+		if early {
+			s.early++
+		}
 		if err := s.clock.sample(); err != nil {
 			return err
 		}
@@ -306,6 +312,18 @@ func (s *Source) isEmpty() bool {
 		return s.program.simple.isEmpty()
 	}
 	return !slices.ContainsFunc(s.program.used, func(word uint64) bool { return word != 0 })
+}
+
+// FirstLevel tells how the first-level cache does. It is called as AppendCounters is.
+func (s *Source) FirstLevel() capture.FirstLevelState {
+	state := capture.FirstLevelState{
+		Entries: s.program.cpus * s.program.entries(), Octets: s.program.memory(),
+		Flips: int64(s.flips), Early: int64(s.early), Victims: int64(s.victims),
+	}
+	if !s.closed {
+		s.program.eachEntry(func(*bpf.ProgramEntry) { state.Used++ })
+	}
+	return state
 }
 
 // wait returns when the program wakes us, at a Wake, or when it is time for the next

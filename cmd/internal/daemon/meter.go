@@ -35,6 +35,12 @@ func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
 	for _, s := range m.shards {
 		err := s.ask(ctx, func() {
 			counters = s.source.AppendCounters(counters)
+			if f, ok := s.source.(interface {
+				FirstLevel() capture.FirstLevelState
+			}); ok {
+				state := f.FirstLevel()
+				l.FirstLevel = &state
+			}
 			table := s.table.Stats()
 			stats.Add(&table)
 			addSum(&content, s.table.Content())

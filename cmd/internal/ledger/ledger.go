@@ -5,6 +5,7 @@ import (
 
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
+	"cacheflow/capture"
 )
 
 // Sum counts things and the wire packets and IP octets that they stand for.
@@ -39,6 +40,8 @@ type Ledger struct {
 	Quiet bool `json:"quiet"`
 
 	Interfaces []Interface `json:"interfaces"`
+	// FirstLevel is the state of the kernel's cache, where there is one.
+	FirstLevel *capture.FirstLevelState `json:"firstLevel,omitempty"`
 	// Ignored are observations that capture handed over and that were kept from
 	// the cache on purpose, as the exporter's own datagrams are.
 	Ignored []Term `json:"ignored"`

@@ -58,6 +58,7 @@ func closed(r *rand.Rand, shared bool) *Ledger {
 	}
 	own := Sum{metered.Count / 3, metered.Packets / 3, metered.Octets / 3}
 	l.Ignored = []Term{{"own export", own}}
+	l.FirstLevel = &capture.FirstLevelState{Entries: 131072, Used: 99, Octets: 37748736, Flips: 12, Early: 1, Victims: 7}
 	l.Cache.Observed = Sum{metered.Count - own.Count, metered.Packets - own.Packets, metered.Octets - own.Octets}
 	l.Cache.Content = Sum{1 + r.Uint64N(65536), l.Cache.Observed.Packets / 4, l.Cache.Observed.Octets / 4}
 	idle := Sum{100 + r.Uint64N(99_999), l.Cache.Observed.Packets / 2, l.Cache.Observed.Octets / 2}

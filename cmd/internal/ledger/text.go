@@ -78,13 +78,14 @@ func (p *printer) capture(l *Ledger) {
 	}
 	p.row("of metered: for other hosts", total.OtherHost)
 	p.row("of metered: clock jumps", total.ClockJumps)
-	if total.FirstLevel != (capture.FirstLevel{}) {
-		p.firstLevel(&total.FirstLevel)
+	if l.FirstLevel != nil {
+		p.firstLevel(l.FirstLevel, &total.FirstLevel)
 	}
 }
 
-func (p *printer) firstLevel(f *capture.FirstLevel) {
+func (p *printer) firstLevel(s *capture.FirstLevelState, f *capture.FirstLevel) {
 	p.heading("FIRST LEVEL, in the kernel", "packets", "octets")
+	fmt.Fprintf(p.w, "  %d of %d entries used; %d flips, %d of them early; %d victims\n", s.Used, s.Entries, s.Flips, s.Early, s.Victims)
 	p.row("counted", f.Counted.Packets, f.Counted.Octets)
 	p.row("lost", f.Lost.Packets, f.Lost.Octets)
 	p.row("in it", f.Content.Packets, f.Content.Octets)
