@@ -38,6 +38,31 @@
 // it was observed at egress and its source is another host's (the capture could
 // not know the input interface), the source takes no part in the choice.
 //
+// # Behind NAT
+//
+// A packet to an address of this host may go on to another one: as a reply to
+// what was masqueraded, or because a port leads to a server. So where a lookup
+// comes out as TerminatedHere, connection tracking is asked (ctnetlink's
+// IPCTNL_MSG_CT_GET, once per new flow) for the connection that has the packet's
+// addresses, protocol and ports, and the route is looked up for the destination
+// that takes the place of the packet's own. All fields are then that route's,
+// DstPrefixLen too.
+//
+// Nothing is asked while the kernel has no connection tracking, or no connection
+// in this network namespace; it is noticed within a second that this has changed.
+// The question needs CAP_NET_ADMIN. Where it fails, it is put again after a
+// minute, and the answers in between stay TerminatedHere. So do those
+//
+//   - about ICMP, which is tracked by an identifier that no key has, and about
+//     fragments without ports;
+//   - about connections in another zone than 0, and about what is translated
+//     without connection tracking (IPVS, eBPF programs, stateless rules);
+//   - about a connection from outside whose first packet has not left yet: the
+//     kernel makes its entry as that packet leaves, and capture is seldom faster.
+//
+// A destination that is translated but is no address of this host, as of a pool
+// that is routed here, is looked up as it is.
+//
 // # Limits
 //
 // Rules that match by fwmark or by uid are evaluated as for a packet with mark

@@ -26,7 +26,7 @@ var _ cache.Router = (*route.Reader)(nil)
 // IPv4 10.0.N.0/24 and IPv6 fd00:N::/64 with N = 1, 2, 3; the gateway is .1, the
 // others .2.
 type lab struct {
-	t                       *testing.T
+	t                       testing.TB
 	client, gateway, server *netns.NS
 	other                   *netns.NS
 	table                   *route.Table
@@ -34,7 +34,7 @@ type lab struct {
 	c1, s1, t1              uint32 // ifIndexes in the gateway
 }
 
-func newLab(t *testing.T, o route.Options) *lab {
+func newLab(t testing.TB, o route.Options) *lab {
 	t.Helper()
 	l := &lab{t: t, client: netns.New(t), gateway: netns.New(t), server: netns.New(t), other: netns.New(t)}
 	pair := func(n int, host *netns.NS, hostName, gatewayName string) uint32 {

@@ -10,11 +10,12 @@ import (
 	"cacheflow/cache/flow"
 )
 
-// Reader looks flows up for one goroutine. It has a netlink socket of its own,
+// Reader looks flows up for one goroutine. It has netlink sockets of its own,
 // so that Readers do not wait for each other.
 type Reader struct {
-	table  *Table
-	kernel asker
+	table   *Table
+	kernel  asker
+	tracker *tracker // nil where the kernel or a policy has no socket for it
 
 	asked, failed atomic.Uint64
 }
@@ -23,7 +24,8 @@ type Reader struct {
 // egress interface; 0 where the packet is for this host or goes nowhere. The
 // IPv6 flow label takes part in the kernel's choice among several next hops. It
 // does not allocate. Where the kernel has to be asked it takes two system calls,
-// or four where the route's prefix is not known from the copy.
+// or four where the route's prefix is not known from the copy; and two where it
+// has to be asked what is behind an address of this host.
 func (r *Reader) Lookup(k *flow.Key, label uint32, route *flow.Route) (egress uint32) {
 	v := r.table.view.Load()
 	if k.Version == 4 && v.fib != nil {
@@ -31,6 +33,24 @@ func (r *Reader) Lookup(k *flow.Key, label uint32, route *flow.Route) (egress ui
 			return egress
 		}
 	}
+	egress = r.lookup(v, k, label, route)
+	if route.Status == flow.TerminatedHere && r.tracker != nil {
+		return r.behind(v, k, label, route)
+	}
+	return egress
+}
+
+// behind looks the destination behind an address of this host up, where
+// connection tracking knows one.
+func (r *Reader) behind(v *view, k *flow.Key, label uint32, route *flow.Route) (egress uint32) {
+	inner := *k
+	if !r.tracker.translate(&inner) {
+		return 0
+	}
+	return r.lookup(v, &inner, label, route)
+}
+
+func (r *Reader) lookup(v *view, k *flow.Key, label uint32, route *flow.Route) (egress uint32) {
 	*route = flow.Route{}
 	if k.Version != 4 && k.Version != 6 {
 		return 0
@@ -96,9 +116,23 @@ func (r *Reader) prefixLength(k *flow.Key, label uint32, m *match, a *spec) uint
 	return 0
 }
 
-// Close releases the socket; Lookup may not be called from then on. The counters
+// addTo adds the counters up.
+func (r *Reader) addTo(s *Stats) {
+	s.Asked += r.asked.Load()
+	s.AskFailed += r.failed.Load()
+	if t := r.tracker; t != nil {
+		s.TrackAsked += t.asked.Load()
+		s.Translated += t.translated.Load()
+		s.TrackFailed += t.failed.Load()
+	}
+}
+
+// Close releases the sockets; Lookup may not be called from then on. The counters
 // stay part of the Table's.
 func (r *Reader) Close() error {
 	r.table.forget(r)
+	if r.tracker != nil {
+		r.tracker.close()
+	}
 	return r.kernel.close()
 }

@@ -63,8 +63,11 @@ func New(o Options) (*Table, error) {
 // the network namespace that the Table was made in.
 func (t *Table) NewReader() (*Reader, error) {
 	r := &Reader{table: t}
-	if err := r.kernel.open(); err != nil {
+	if err := r.kernel.open(unix.NETLINK_ROUTE); err != nil {
 		return nil, err
+	}
+	if tracker := new(tracker); tracker.open(unix.NETLINK_NETFILTER) == nil {
+		r.tracker = tracker
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,8 +81,7 @@ func (t *Table) forget(r *Reader) {
 	defer t.mu.Unlock()
 	if i := slices.Index(t.readers, r); i >= 0 {
 		t.readers = slices.Delete(t.readers, i, i+1)
-		t.closed.Asked += r.asked.Load()
-		t.closed.AskFailed += r.failed.Load()
+		r.addTo(&t.closed)
 	}
 }
 
@@ -99,8 +101,7 @@ func (t *Table) Stats() Stats {
 		s.Routes[f], s.Local[f] = int(t.sizes[f].main.Load()), int(t.sizes[f].local.Load())
 	}
 	for _, r := range t.readers {
-		s.Asked += r.asked.Load()
-		s.AskFailed += r.failed.Load()
+		r.addTo(&s)
 	}
 	return s
 }

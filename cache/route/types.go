@@ -14,6 +14,10 @@ type Stats struct {
 	Asked     uint64 // lookups for which the kernel was asked
 	AskFailed uint64 // of Asked: no answer; the copy's own was taken
 
+	TrackAsked  uint64 // flows to this host that connection tracking was asked about
+	Translated  uint64 // of TrackAsked: those that go on to another destination
+	TrackFailed uint64 // times that it did not answer, e.g. without CAP_NET_ADMIN
+
 	Notifications uint64 // netlink messages read
 	Overruns      uint64 // times that the kernel had to drop notifications (ENOBUFS)
 	Resyncs       uint64 // times that the tables were read anew, the first not counted

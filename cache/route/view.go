@@ -25,12 +25,13 @@ type view struct {
 }
 
 // quick is the common case of what follows: an IPv4 destination that no matter
-// of the table local comes near, by a route that is certain. It is kept short so
-// that the processor has the loads of several lookups under way at a time.
+// of the table local comes near, by a route that is certain and leads out. It is
+// kept short so that the processor has the loads of several lookups under way at
+// a time.
 func (v *view) quick(k *flow.Key, r *flow.Route) (egress uint32, ok bool) {
 	dst, src := binary.BigEndian.Uint32(k.Dst[:]), binary.BigEndian.Uint32(k.Src[:])
 	to, from := v.fib.lookup(dst), v.fib.lookup(src)
-	if to == nil || from == nil || v.tables.ribs[v4].local.near.has(dst) || to.trusted() != certain {
+	if to == nil || from == nil || v.tables.ribs[v4].local.near.has(dst) || to.trusted() != certain || to.egress == 0 {
 		return 0, false
 	}
 	*r = to.answer
