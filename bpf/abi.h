@@ -55,6 +55,7 @@ struct set {
  * (see busy) count in a second one, by atomic additions. */
 struct counters {
 	__u64 observed; /* frames: the first that is counted */
+	__u64 sampled_out; /* frames: not chosen */
 	__u64 ignored;  /* frames: not IP */
 	__u64 handed;   /* frames: handed over as snapshots */
 	__u64 lost;     /* frames: there was no room for them in the ring */
@@ -62,7 +63,7 @@ struct counters {
 	__u64 lost_packets, lost_octets; /* of the rest of lost */
 	__u64 metered_packets; /* of what the program has read itself, lost or not */
 	__u64 metered_octets;
-	__u64 spare[7];
+	__u64 spare[6];
 };
 
 #define CPUS 1024
@@ -71,8 +72,9 @@ struct counters {
 struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
 	__u32 inserts[2]; /* entries made in each generation since it was drained */
-	__u32 spare0;
-	__u64 spare[6];
+	__u32 sampler; /* frames to go in the sampling interval */
+	__u32 chosen;  /* the value of sampler at which a frame is chosen */
+	__u32 spare[11];
 };
 
 /* A device that has a hook, by its ifindex. */

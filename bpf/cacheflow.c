@@ -25,6 +25,11 @@
 /* Set by user space before the program is loaded. */
 const volatile __u32 legacy = 0;    /* clsact: return when the heartbeat is older than this many jiffies; 0: tcx */
 
+/* One frame out of so many is metered, on each CPU; 0: every frame. Of each interval
+ * it is the first one, or one by chance. */
+const volatile __u32 sample_interval = 0;
+const volatile __u32 sample_random = 0;
+
 /* When user space was last alive: the low 32 bits of jiffies. It is looked at under
  * clsact only. */
 __u32 heartbeat = 0;
@@ -246,6 +251,19 @@ static inline_always void begin(const struct run *r, __u8 direction, struct entr
 	p->src[1] = p->dst[1] = 0;
 }
 
+/* is_chosen says whether the sampler lets the frame pass. Nested runs share it with the
+ * one that they interrupt: an interval may then be longer or shorter by one. */
+static inline_always int is_chosen(struct cpu *state)
+{
+	if (!state->sampler) {
+		state->sampler = sample_interval;
+		state->chosen = sample_interval;
+		if (sample_random)
+			state->chosen = 1 + (__u32)((__u64)bpf_get_prandom_u32() * sample_interval >> 32);
+	}
+	return state->sampler-- == state->chosen;
+}
+
 /* meter counts the frame, or hands it over. */
 static inline_always void meter(struct run *r)
 {
@@ -257,6 +275,10 @@ static inline_always void meter(struct run *r)
 	if (!r->counters)
 		return;
 	ADD(r, observed, 1);
+	if (sample_interval && !is_chosen(r->state)) {
+		ADD(r, sampled_out, 1);
+		return;
+	}
 	begin(r, r->direction, &p);
 	p.other_host = r->pkt_type == PACKET_OTHERHOST;
 	switch (read_frame(r->skb, r->device, &p, &tags)) {

@@ -16,6 +16,7 @@ import (
 type ProgramCounters struct {
 	_              structs.HostLayout
 	Observed       uint64
+	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
 	Lost           uint64
@@ -24,15 +25,16 @@ type ProgramCounters struct {
 	LostOctets     uint64
 	MeteredPackets uint64
 	MeteredOctets  uint64
-	Spare          [7]uint64
+	Spare          [6]uint64
 }
 
 type ProgramCpu struct {
 	_       structs.HostLayout
 	Busy    uint32
 	Inserts [2]uint32
-	Spare0  uint32
-	Spare   [6]uint64
+	Sampler uint32
+	Chosen  uint32
+	Spare   [11]uint32
 }
 
 type ProgramDevice struct {
@@ -148,6 +150,8 @@ const (
 	ProgramVarGeneration        = "generation"
 	ProgramVarHeartbeat         = "heartbeat"
 	ProgramVarLegacy            = "legacy"
+	ProgramVarSampleInterval    = "sample_interval"
+	ProgramVarSampleRandom      = "sample_random"
 	ProgramVarSeed              = "seed"
 	ProgramVarSetMask           = "set_mask"
 	ProgramVarSetShift          = "set_shift"
@@ -216,16 +220,18 @@ type ProgramMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProgramVariableSpecs struct {
-	CpuStates   *ebpf.VariableSpec `ebpf:"cpu_states"`
-	Devices     *ebpf.VariableSpec `ebpf:"devices"`
-	Generation  *ebpf.VariableSpec `ebpf:"generation"`
-	Heartbeat   *ebpf.VariableSpec `ebpf:"heartbeat"`
-	Legacy      *ebpf.VariableSpec `ebpf:"legacy"`
-	Seed        *ebpf.VariableSpec `ebpf:"seed"`
-	SetMask     *ebpf.VariableSpec `ebpf:"set_mask"`
-	SetShift    *ebpf.VariableSpec `ebpf:"set_shift"`
-	SharedTypes *ebpf.VariableSpec `ebpf:"shared_types"`
-	WakeAt      *ebpf.VariableSpec `ebpf:"wake_at"`
+	CpuStates      *ebpf.VariableSpec `ebpf:"cpu_states"`
+	Devices        *ebpf.VariableSpec `ebpf:"devices"`
+	Generation     *ebpf.VariableSpec `ebpf:"generation"`
+	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
+	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
+	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
+	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
+	Seed           *ebpf.VariableSpec `ebpf:"seed"`
+	SetMask        *ebpf.VariableSpec `ebpf:"set_mask"`
+	SetShift       *ebpf.VariableSpec `ebpf:"set_shift"`
+	SharedTypes    *ebpf.VariableSpec `ebpf:"shared_types"`
+	WakeAt         *ebpf.VariableSpec `ebpf:"wake_at"`
 }
 
 // ProgramObjects contains all objects after they have been loaded into the kernel.
@@ -267,16 +273,18 @@ func (m *ProgramMaps) Close() error {
 //
 // It can be passed to LoadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProgramVariables struct {
-	CpuStates   *ebpf.Variable `ebpf:"cpu_states"`
-	Devices     *ebpf.Variable `ebpf:"devices"`
-	Generation  *ebpf.Variable `ebpf:"generation"`
-	Heartbeat   *ebpf.Variable `ebpf:"heartbeat"`
-	Legacy      *ebpf.Variable `ebpf:"legacy"`
-	Seed        *ebpf.Variable `ebpf:"seed"`
-	SetMask     *ebpf.Variable `ebpf:"set_mask"`
-	SetShift    *ebpf.Variable `ebpf:"set_shift"`
-	SharedTypes *ebpf.Variable `ebpf:"shared_types"`
-	WakeAt      *ebpf.Variable `ebpf:"wake_at"`
+	CpuStates      *ebpf.Variable `ebpf:"cpu_states"`
+	Devices        *ebpf.Variable `ebpf:"devices"`
+	Generation     *ebpf.Variable `ebpf:"generation"`
+	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
+	Legacy         *ebpf.Variable `ebpf:"legacy"`
+	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
+	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`
+	Seed           *ebpf.Variable `ebpf:"seed"`
+	SetMask        *ebpf.Variable `ebpf:"set_mask"`
+	SetShift       *ebpf.Variable `ebpf:"set_shift"`
+	SharedTypes    *ebpf.Variable `ebpf:"shared_types"`
+	WakeAt         *ebpf.Variable `ebpf:"wake_at"`
 }
 
 // ProgramPrograms contains all programs after they have been loaded into the kernel.

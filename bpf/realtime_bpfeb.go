@@ -16,6 +16,7 @@ import (
 type RealtimeCounters struct {
 	_              structs.HostLayout
 	Observed       uint64
+	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
 	Lost           uint64
@@ -24,15 +25,16 @@ type RealtimeCounters struct {
 	LostOctets     uint64
 	MeteredPackets uint64
 	MeteredOctets  uint64
-	Spare          [7]uint64
+	Spare          [6]uint64
 }
 
 type RealtimeCpu struct {
 	_       structs.HostLayout
 	Busy    uint32
 	Inserts [2]uint32
-	Spare0  uint32
-	Spare   [6]uint64
+	Sampler uint32
+	Chosen  uint32
+	Spare   [11]uint32
 }
 
 type RealtimeDevice struct {
@@ -94,6 +96,8 @@ const (
 	RealtimeVarGeneration        = "generation"
 	RealtimeVarHeartbeat         = "heartbeat"
 	RealtimeVarLegacy            = "legacy"
+	RealtimeVarSampleInterval    = "sample_interval"
+	RealtimeVarSampleRandom      = "sample_random"
 	RealtimeVarSeed              = "seed"
 	RealtimeVarSetMask           = "set_mask"
 	RealtimeVarSetShift          = "set_shift"
@@ -162,16 +166,18 @@ type RealtimeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RealtimeVariableSpecs struct {
-	CpuStates   *ebpf.VariableSpec `ebpf:"cpu_states"`
-	Devices     *ebpf.VariableSpec `ebpf:"devices"`
-	Generation  *ebpf.VariableSpec `ebpf:"generation"`
-	Heartbeat   *ebpf.VariableSpec `ebpf:"heartbeat"`
-	Legacy      *ebpf.VariableSpec `ebpf:"legacy"`
-	Seed        *ebpf.VariableSpec `ebpf:"seed"`
-	SetMask     *ebpf.VariableSpec `ebpf:"set_mask"`
-	SetShift    *ebpf.VariableSpec `ebpf:"set_shift"`
-	SharedTypes *ebpf.VariableSpec `ebpf:"shared_types"`
-	WakeAt      *ebpf.VariableSpec `ebpf:"wake_at"`
+	CpuStates      *ebpf.VariableSpec `ebpf:"cpu_states"`
+	Devices        *ebpf.VariableSpec `ebpf:"devices"`
+	Generation     *ebpf.VariableSpec `ebpf:"generation"`
+	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
+	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
+	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
+	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
+	Seed           *ebpf.VariableSpec `ebpf:"seed"`
+	SetMask        *ebpf.VariableSpec `ebpf:"set_mask"`
+	SetShift       *ebpf.VariableSpec `ebpf:"set_shift"`
+	SharedTypes    *ebpf.VariableSpec `ebpf:"shared_types"`
+	WakeAt         *ebpf.VariableSpec `ebpf:"wake_at"`
 }
 
 // RealtimeObjects contains all objects after they have been loaded into the kernel.
@@ -213,16 +219,18 @@ func (m *RealtimeMaps) Close() error {
 //
 // It can be passed to LoadRealtimeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RealtimeVariables struct {
-	CpuStates   *ebpf.Variable `ebpf:"cpu_states"`
-	Devices     *ebpf.Variable `ebpf:"devices"`
-	Generation  *ebpf.Variable `ebpf:"generation"`
-	Heartbeat   *ebpf.Variable `ebpf:"heartbeat"`
-	Legacy      *ebpf.Variable `ebpf:"legacy"`
-	Seed        *ebpf.Variable `ebpf:"seed"`
-	SetMask     *ebpf.Variable `ebpf:"set_mask"`
-	SetShift    *ebpf.Variable `ebpf:"set_shift"`
-	SharedTypes *ebpf.Variable `ebpf:"shared_types"`
-	WakeAt      *ebpf.Variable `ebpf:"wake_at"`
+	CpuStates      *ebpf.Variable `ebpf:"cpu_states"`
+	Devices        *ebpf.Variable `ebpf:"devices"`
+	Generation     *ebpf.Variable `ebpf:"generation"`
+	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
+	Legacy         *ebpf.Variable `ebpf:"legacy"`
+	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
+	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`
+	Seed           *ebpf.Variable `ebpf:"seed"`
+	SetMask        *ebpf.Variable `ebpf:"set_mask"`
+	SetShift       *ebpf.Variable `ebpf:"set_shift"`
+	SharedTypes    *ebpf.Variable `ebpf:"shared_types"`
+	WakeAt         *ebpf.Variable `ebpf:"wake_at"`
 }
 
 // RealtimePrograms contains all programs after they have been loaded into the kernel.

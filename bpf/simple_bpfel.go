@@ -16,6 +16,7 @@ import (
 type SimpleCounters struct {
 	_              structs.HostLayout
 	Observed       uint64
+	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
 	Lost           uint64
@@ -24,15 +25,16 @@ type SimpleCounters struct {
 	LostOctets     uint64
 	MeteredPackets uint64
 	MeteredOctets  uint64
-	Spare          [7]uint64
+	Spare          [6]uint64
 }
 
 type SimpleCpu struct {
 	_       structs.HostLayout
 	Busy    uint32
 	Inserts [2]uint32
-	Spare0  uint32
-	Spare   [6]uint64
+	Sampler uint32
+	Chosen  uint32
+	Spare   [11]uint32
 }
 
 type SimpleDevice struct {
@@ -100,6 +102,8 @@ const (
 	SimpleVarGeneration        = "generation"
 	SimpleVarHeartbeat         = "heartbeat"
 	SimpleVarLegacy            = "legacy"
+	SimpleVarSampleInterval    = "sample_interval"
+	SimpleVarSampleRandom      = "sample_random"
 	SimpleVarSharedTypes       = "shared_types"
 )
 
@@ -164,12 +168,14 @@ type SimpleMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SimpleVariableSpecs struct {
-	CpuStates   *ebpf.VariableSpec `ebpf:"cpu_states"`
-	Devices     *ebpf.VariableSpec `ebpf:"devices"`
-	Generation  *ebpf.VariableSpec `ebpf:"generation"`
-	Heartbeat   *ebpf.VariableSpec `ebpf:"heartbeat"`
-	Legacy      *ebpf.VariableSpec `ebpf:"legacy"`
-	SharedTypes *ebpf.VariableSpec `ebpf:"shared_types"`
+	CpuStates      *ebpf.VariableSpec `ebpf:"cpu_states"`
+	Devices        *ebpf.VariableSpec `ebpf:"devices"`
+	Generation     *ebpf.VariableSpec `ebpf:"generation"`
+	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
+	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
+	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
+	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
+	SharedTypes    *ebpf.VariableSpec `ebpf:"shared_types"`
 }
 
 // SimpleObjects contains all objects after they have been loaded into the kernel.
@@ -211,12 +217,14 @@ func (m *SimpleMaps) Close() error {
 //
 // It can be passed to LoadSimpleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SimpleVariables struct {
-	CpuStates   *ebpf.Variable `ebpf:"cpu_states"`
-	Devices     *ebpf.Variable `ebpf:"devices"`
-	Generation  *ebpf.Variable `ebpf:"generation"`
-	Heartbeat   *ebpf.Variable `ebpf:"heartbeat"`
-	Legacy      *ebpf.Variable `ebpf:"legacy"`
-	SharedTypes *ebpf.Variable `ebpf:"shared_types"`
+	CpuStates      *ebpf.Variable `ebpf:"cpu_states"`
+	Devices        *ebpf.Variable `ebpf:"devices"`
+	Generation     *ebpf.Variable `ebpf:"generation"`
+	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
+	Legacy         *ebpf.Variable `ebpf:"legacy"`
+	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
+	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`
+	SharedTypes    *ebpf.Variable `ebpf:"shared_types"`
 }
 
 // SimplePrograms contains all programs after they have been loaded into the kernel.

@@ -9,8 +9,12 @@ import (
 	"os"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	bpflink "github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
+
+	"cacheflow/capture/link"
 )
 
 // A hooker attaches programs to devices of the calling thread's network namespace.
@@ -46,12 +50,26 @@ func isGone(err error) bool {
 	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, os.ErrNotExist)
 }
 
-// probe finds out whether h works here, by attaching to lo and detaching at once.
-// The program does nothing there: lo is no device that it knows.
-func probe(h hooker, p *program) error {
-	c, err := h.attach(1, p.ingress, false)
+// probe finds out whether h works here, by a program that does nothing: it is attached
+// to lo and detached at once.
+func probe(h hooker) error {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return fmt.Errorf("memory limit: %w", err)
+	}
+	p, err := ebpf.NewProgram(nothing)
+	if err != nil {
+		return fmt.Errorf("load a program: %w", err)
+	}
+	defer p.Close()
+	c, err := h.attach(link.Loopback, p, false)
 	if err != nil {
 		return fmt.Errorf("attach by %s: %w", h.mode(), err)
 	}
 	return c.Close()
+}
+
+// nothing lets every frame pass on to whoever is next.
+var nothing = &ebpf.ProgramSpec{
+	Name: "nothing", Type: ebpf.SchedCLS, License: "Dual BSD/GPL",
+	Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
 }

@@ -60,37 +60,35 @@ func (c *Capture) load() error {
 	if err != nil {
 		return err
 	}
-	o := loadOptions{simple: c.cfg.Simple}
+	o := loadOptions{simple: c.cfg.Simple, sampling: c.cfg.Sampling}
 	if o.size, err = newSize(&c.cfg, cpus, ram); err != nil {
 		return err
 	}
 	o.wakeAt = uint32(o.entries() / 4 * 3)
-	if c.cfg.Hook == AnyHook {
-		err := c.loadFor(tcx{}, o)
-		if !errors.Is(err, ebpf.ErrNotSupported) {
+	if c.hooker, err = c.chooseHook(); err != nil {
+		return rights(err)
+	}
+	if _, ok := c.hooker.(clsact); ok {
+		tick, err := tick()
+		if err != nil {
 			return err
+		}
+		o.legacy = uint32(heartbeatLimit / time.Duration(tick))
+	}
+	c.program, err = load(o)
+	return rights(err)
+}
+
+// chooseHook finds out how programs can be attached here.
+func (c *Capture) chooseHook() (hooker, error) {
+	if c.cfg.Hook == AnyHook {
+		err := probe(tcx{})
+		if !errors.Is(err, ebpf.ErrNotSupported) {
+			return tcx{}, err
 		}
 		c.cfg.Log.Info("the program is attached by clsact", "because", err)
 	}
-	tick, err := tick()
-	if err != nil {
-		return err
-	}
-	o.legacy = uint32(heartbeatLimit / time.Duration(tick))
-	return c.loadFor(clsact{}, o)
-}
-
-// loadFor loads the program for one kind of hook, and sees that it works.
-func (c *Capture) loadFor(h hooker, o loadOptions) (err error) {
-	c.hooker = h
-	if c.program, err = load(o); err != nil {
-		return rights(err)
-	}
-	if err := probe(h, c.program); err != nil {
-		c.program.close()
-		return rights(err)
-	}
-	return nil
+	return clsact{}, probe(clsact{})
 }
 
 // heartbeatLimit is how old the heartbeat may be under clsact before the program

@@ -73,6 +73,8 @@ type Config struct {
 	// Now is the present on the process's timeline, which is CLOCK_MONOTONIC but for
 	// its zero.
 	Now func() flow.Time
+	// Sampling chooses the frames that are metered, on each CPU by itself.
+	Sampling capture.Sampling
 	// Decoder reads what the program does not.
 	Decoder Decoder
 	// Log is told once what is captured and what that means; nil says nothing.

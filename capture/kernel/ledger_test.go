@@ -227,3 +227,39 @@ func TestReusedPortPairWithoutRoom(t *testing.T) {
 		t.Errorf("%d partial flows with %+v", len(all), total(all))
 	}
 }
+
+// What a flow did in the generation that is closed is handed over before what it has
+// done since, also where that is in the ring already.
+func TestGenerationsInOrder(t *testing.T) {
+	defer pin(t, 0)()
+	l := newLab(t, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	connection := func(packets int) {
+		for i := range packets {
+			b := flowFrame(t, 7)
+			b[14+20+13] = flow.ACK
+			if i == 0 {
+				b[14+20+13] = flow.SYN
+			}
+			if i == packets-1 {
+				b[14+20+13] |= flow.FIN
+			}
+			l.ingress(t, b, skBuff{})
+		}
+	}
+	connection(1)
+	if err := l.setGeneration(1); err != nil {
+		t.Fatal(err)
+	}
+	for packets := 2; packets <= 4; packets++ {
+		connection(packets)
+	}
+	all := l.drain(t)
+	if len(all) != 4 {
+		t.Fatalf("%d partial flows", len(all))
+	}
+	for i := range all {
+		if all[i].Packets != uint64(i+1) {
+			t.Errorf("partial flow %d has %d packets", i+1, all[i].Packets)
+		}
+	}
+}

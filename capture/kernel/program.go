@@ -12,10 +12,10 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
 	"cacheflow/bpf"
+	"cacheflow/capture"
 )
 
 // program is the loaded program with its maps and their mappings.
@@ -43,16 +43,14 @@ type program struct {
 // loadOptions are what differs between kernels and uses.
 type loadOptions struct {
 	size
-	wakeAt uint32
-	legacy uint32 // jiffies after which a heartbeat is too old; 0 under tcx
-	simple bool
+	wakeAt   uint32
+	legacy   uint32 // jiffies after which a heartbeat is too old; 0 under tcx
+	simple   bool
+	sampling capture.Sampling
 }
 
 // load loads the program into the kernel. Nothing is attached yet.
 func load(o loadOptions) (_ *program, err error) {
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("memory limit: %w", err)
-	}
 	spec, err := loadSpec(o.simple)
 	if err != nil {
 		return nil, err
@@ -97,6 +95,13 @@ func loadSpec(simple bool) (*ebpf.CollectionSpec, error) {
 // adapt sets sizes and constants.
 func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
 	values := map[string]any{bpf.ProgramVarLegacy: o.legacy}
+	if o.sampling.Interval > 1 {
+		values[bpf.ProgramVarSampleInterval] = o.sampling.Interval
+		values[bpf.ProgramVarSampleRandom] = uint32(0)
+		if o.sampling.Random {
+			values[bpf.ProgramVarSampleRandom] = uint32(1)
+		}
+	}
 	if o.simple {
 		spec.Maps[bpf.SimpleMapFlows0].MaxEntries = uint32(o.cpus * o.entries())
 		spec.Maps[bpf.SimpleMapFlows1].MaxEntries = uint32(o.cpus * o.entries())

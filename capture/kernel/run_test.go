@@ -45,7 +45,7 @@ func newLab(t testing.TB, cfg Config, flags bpf.ProgramDeviceFlag) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := load(loadOptions{size: size, simple: cfg.Simple, wakeAt: uint32(size.entries() / 4 * 3)})
+	p, err := load(loadOptions{size: size, simple: cfg.Simple, sampling: cfg.Sampling, wakeAt: uint32(size.entries() / 4 * 3)})
 	if errors.Is(err, os.ErrPermission) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
