@@ -23,10 +23,10 @@ RACE     := ./cache/route ./capture/... ./export ./cmd/...
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run demo test tools race bench fuzz fuzz-short lint cross generate check-generated fmt clean
+.PHONY: help build run demo test test-kernels mutate tools race bench fuzz fuzz-short lint cross generate check-generated fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the static binary, bin/cacheflow
 	@$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/cacheflow ./cmd/cacheflow
@@ -43,6 +43,13 @@ demo: build ## watch the exporter at work on a gateway between network namespace
 # Packages one after another: their traffic would disturb each other's. Not from the cache, which does not see that the binary has changed.
 test: tools $(if $(CI),fuzz-short) race ## install what the tests need (Debian, as root) and run all tests
 	@$(GO) test -count=1 -p 1 ./...
+
+test-kernels: ## meter on Debian's kernels 5.10, 6.1, 6.1 PREEMPT_RT and 6.12, in virtual machines (installs qemu on Debian, as root)
+	@sh test/kernels/tools.sh
+	@CACHEFLOW_TEST_KERNELS=1 $(GO) test -count=1 -timeout 30m -run TestKernels ./test/kernels -v
+
+mutate: tools ## break the source in many ways, one at a time, and see that a test notices each (root)
+	@CACHEFLOW_MUTATE=1 $(GO) test -count=1 -timeout 30m -v ./test/mutate
 
 tools:
 	@sh test/tools.sh
@@ -65,7 +72,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 fuzz-short:
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=20s
 
-lint: cross check-generated ## check format, vet, staticcheck, foreign architectures (32 bits by tests), go.mod and generated files
+lint: tools cross check-generated ## check format, vet, staticcheck, foreign architectures (32 bits by tests), go.mod and generated files
 	@files=$$(gofmt -l cache capture cmd export test); [ -z "$$files" ] || { echo "gofmt would change: $$files"; exit 1; }
 	@$(GO) vet ./...
 	@$(GO) run $(STATICCHECK) ./...

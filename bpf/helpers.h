@@ -45,7 +45,7 @@ static void (*const bpf_ringbuf_discard)(void *data, __u64 flags) = (void *)BPF_
 
 /* x & bits, by an instruction that the compiler cannot do without: the verifier
  * wants to see the bound, also where it is known. */
-static inline_always __u32 mask(__u32 x, const __u32 bits)
+static inline_always __u64 mask(__u64 x, const __u32 bits)
 {
 	asm volatile("%0 &= %1" : "+r"(x) : "i"(bits));
 	return x;

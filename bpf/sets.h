@@ -34,7 +34,7 @@ static inline_always __u32 hash(const struct entry *p)
 {
 	__u64 h = p->src[0] * seed[0] + p->dst[0] * seed[1] + p->ports * seed[2] + p->kind * seed[3];
 
-	if (p->src[1] | p->dst[1])
+	if (is_ipv6(p))
 		h += p->src[1] * seed[4] + p->dst[1] * seed[5];
 	h ^= h >> 32;
 	h *= seed[6];
@@ -44,8 +44,8 @@ static inline_always __u32 hash(const struct entry *p)
 /* The whole key is compared, the ports and the input interface first. */
 static inline_always int is_same(const struct entry *e, const struct entry *p)
 {
-	return e->ports == p->ports && e->packets && e->src[0] == p->src[0] && e->dst[0] == p->dst[0] && e->kind == p->kind &&
-	       e->src[1] == p->src[1] && e->dst[1] == p->dst[1];
+	return e->ports == p->ports && e->src[0] == p->src[0] && e->dst[0] == p->dst[0] && e->kind == p->kind &&
+	       (!is_ipv6(p) || (e->src[1] == p->src[1] && e->dst[1] == p->dst[1]));
 }
 
 static inline_always __u32 set_of(const struct run *r, const struct entry *p)
@@ -61,41 +61,44 @@ static inline_always int older(const struct entry *a, const struct entry *b)
 	return a->last == b->last ? a->packets < b->packets : (__s32)(a->last - b->last) < 0;
 }
 
-/* insert makes an entry of *p in a set that does not have one. */
-static inline_always void insert(const struct run *r, struct set *s, __u32 index, const struct tags *t, struct entry *p)
+/* make makes an entry of *p in a free place. */
+static inline_always void make(const struct run *r, struct entry *e, __u32 index, const struct tags *t, struct entry *p)
 {
-	struct entry *e = 0;
-	__u32 bits = index / 64, at = 0;
+	__u32 bits = index / 64;
 	__u64 *word;
 
-	for (int i = 0; i < WAYS; i++) {
-		if (!s->way[i].packets) {
-			e = &s->way[i];
-			break;
-		}
-	}
 	complete(r, t, p);
-	if (e) {
-		*e = *p;
-		word = bpf_map_lookup_elem(&used, &bits);
-		if (word)
-			*word |= 1ULL << (index % 64);
-		if (++r->state->inserts[mask(r->generation, 1)] == wake_at)
-			wake(r);
-		return;
-	}
+	*e = *p;
+	word = bpf_map_lookup_elem(&used, &bits);
+	if (word)
+		*word |= 1ULL << (index % 64);
+	if (++r->state->inserts[mask(r->generation, 1)] == wake_at)
+		wake(r);
+}
+
+/* replace has the entry of a full set leave that is to leave before the others, and
+ * makes one of *p in its place; unless the ring has no room for it. */
+static inline_always void replace(const struct run *r, struct set *s, const struct tags *t, struct entry *p)
+{
+	struct entry *e;
+	__u32 at = 0;
+
 	for (__u32 i = 1; i < WAYS; i++) {
 		if (older(&s->way[i], &s->way[mask(at, WAYS - 1)]))
 			at = i;
 	}
 	e = &s->way[mask(at, WAYS - 1)];
-	if (push(r, e))
-		*e = *p;
-	else
+	if (!push(r, e)) {
 		lose(r, p);
+		return;
+	}
+	complete(r, t, p);
+	*e = *p;
 }
 
-/* observe adds the packet to its entry, or makes one. */
+/* observe adds the packet to its entry, or makes one. The entries of a set are made
+ * one after the other, and stay until the generation is closed: behind a free one
+ * there are only free ones. */
 static inline_always void observe(const struct run *r, const struct tags *t, struct entry *p)
 {
 	__u32 index = set_of(r, p);
@@ -106,6 +109,10 @@ static inline_always void observe(const struct run *r, const struct tags *t, str
 	for (int i = 0; i < WAYS; i++) {
 		struct entry *e = &s->way[i];
 
+		if (!e->packets) {
+			make(r, e, index, t, p);
+			return;
+		}
 		if (!is_same(e, p))
 			continue;
 		/* A SYN never joins a connection that has ended, unless there is no room. */
@@ -117,7 +124,7 @@ static inline_always void observe(const struct run *r, const struct tags *t, str
 		join(e, p, r->jiffies);
 		return;
 	}
-	insert(r, s, index, t, p);
+	replace(r, s, t, p);
 }
 
 /* note keeps the egress interface of a forwarded flow in its entry, if that is in
@@ -132,6 +139,8 @@ static inline_always void note(const struct run *r, struct entry *p)
 	for (int i = 0; i < WAYS; i++) {
 		struct entry *e = &s->way[i];
 
+		if (!e->packets)
+			return;
 		if (!is_same(e, p))
 			continue;
 		if (!e->egress)

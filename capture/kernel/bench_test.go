@@ -3,32 +3,105 @@
 package kernel
 
 import (
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
 	"cacheflow/bpf"
+	"cacheflow/cache/flow"
 )
 
-// BenchmarkRun is the program on a hot flow, by BPF_PROG_RUN, beside one that only
-// returns.
+// BenchmarkRun is the program as shipped on a hot flow, by BPF_PROG_RUN, beside one
+// that only returns, and beside the simple flavour with the kernel's hash maps: the
+// same walk, the same clock.
 func BenchmarkRun(b *testing.B) {
 	nothing, err := ebpf.NewProgram(nothing)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer nothing.Close()
+	b.Run("nothing", func(b *testing.B) { hot(b, nothing) })
+	b.Run("sets", func(b *testing.B) {
+		hot(b, newLab(b, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS).program.ingress)
+	})
+	for _, t := range []ebpf.MapType{ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash} {
+		b.Run(t.String(), func(b *testing.B) {
+			l := loadLab(b, Config{Simple: true}, t)
+			l.device(bpf.ProgramDeviceFlagDEVICE_INGRESS)
+			hot(b, l.program.ingress)
+		})
+	}
+}
+
+func hot(b *testing.B, p *ebpf.Program) {
+	b.ResetTimer()
+	if _, err := p.Run(&ebpf.RunOptions{Data: octets(b, tcp4), Context: skBuff{Ifindex: loopback}, Repeat: uint32(b.N)}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkNote is the egress hook on a forwarded packet, whose egress interface it
+// notes: what forwarding costs besides BenchmarkRun/sets.
+func BenchmarkNote(b *testing.B) {
 	l := newLab(b, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
-	for _, c := range []struct {
-		name    string
-		program *ebpf.Program
-	}{{"nothing", nothing}, {"hot", l.program.ingress}} {
-		b.Run(c.name, func(b *testing.B) {
-			b.ResetTimer()
-			_, err := c.program.Run(&ebpf.RunOptions{Data: octets(b, tcp4), Context: skBuff{Ifindex: loopback}, Repeat: uint32(b.N)})
+	l.ingress(b, octets(b, tcp4), skBuff{})
+	b.ResetTimer()
+	_, err := l.program.egress.Run(&ebpf.RunOptions{
+		Data: octets(b, tcp4), Context: skBuff{Ifindex: loopback, IngressIfindex: loopback}, Repeat: uint32(b.N),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// fill writes n flows into the half that is closed next, as the program would.
+func (l *lab) fill(n int) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range n {
+		used, sets := l.part(i%l.cpus, l.source.generation)
+		at := r.IntN(len(sets))
+		for w := range sets[at].Way {
+			if e := &sets[at].Way[w]; e.Packets == 0 {
+				*e = bpf.ProgramEntry{Src: [2]uint64{uint64(i)}, Packets: 1, Frames: 1, Octets: 40}
+				used[at/64] |= 1 << (at % 64)
+				break
+			}
+		}
+	}
+}
+
+// BenchmarkDrain is what a flow costs to hand over, without the table's own update:
+// 200 000 flows in a closed half, again and again. What a flip waits for the kernel,
+// which is no work, is told apart.
+func BenchmarkDrain(b *testing.B) {
+	const flows = 200_000
+	l := newLab(b, Config{Entries: 1 << 18}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	batch := make([]flow.Packet, 256)
+	l.source.length = 0
+	drained, flips := 0, 0
+	var waited time.Duration
+	b.ReportAllocs()
+	b.ResetTimer()
+	for drained < b.N {
+		b.StopTimer()
+		l.fill(flows)
+		begun := time.Now()
+		if err := l.source.begin(); err != nil {
+			b.Fatal(err)
+		}
+		waited += time.Since(begun)
+		flips++
+		b.StartTimer()
+		for l.source.round.underWay {
+			n, err := l.source.fill(batch)
 			if err != nil {
 				b.Fatal(err)
 			}
-		})
+			drained += n
+		}
 	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(drained), "ns/flow")
+	b.ReportMetric(float64(waited.Milliseconds())/float64(flips), "ms-wait/flip")
 }

@@ -13,21 +13,21 @@ import (
 // The first octets of an entry are a flow.Key.
 const _ = -(unsafe.Offsetof(bpf.ProgramEntry{}.Packets) ^ unsafe.Sizeof(flow.Key{})) // 0, or it does not compile
 
-// packet fills in *p from an entry.
+// packet fills in all of *p from an entry. (A composite literal would be made on the
+// stack first.)
 func (c *clock) packet(e *bpf.ProgramEntry, p *flow.Packet) {
-	*p = flow.Packet{
-		Key:      *(*flow.Key)(unsafe.Pointer(e)),
-		TCPFlags: e.TcpFlags,
-		MinTTL:   e.MinTtl, MaxTTL: e.MaxTtl,
-		Packets: uint64(e.Packets), Octets: e.Octets,
-		First: c.time(e.First), Last: c.time(e.Last),
-		MinLength: e.MinLength, MaxLength: e.MaxLength,
-		SrcMAC: e.SrcMac, DstMAC: e.DstMac,
-		FlowLabel: e.FlowLabel,
-		VLAN:      e.Tags.Vlan, CustomerVLAN: e.Tags.CustomerVlan,
-		MPLS: e.Tags.Mpls, MPLSDepth: e.Tags.MplsDepth,
-		Egress: e.Egress,
-	}
+	p.Key = *(*flow.Key)(unsafe.Pointer(e))
+	p.TCPFlags = e.TcpFlags
+	p.MinTTL, p.MaxTTL = e.MinTtl, e.MaxTtl
+	p.Packets, p.Octets = uint64(e.Packets), e.Octets
+	p.First, p.Last = c.time(e.First), c.time(e.Last)
+	p.MinLength, p.MaxLength = e.MinLength, e.MaxLength
+	p.SrcMAC, p.DstMAC = e.SrcMac, e.DstMac
+	p.FlowLabel = e.FlowLabel
+	p.VLAN, p.CustomerVLAN = e.Tags.Vlan, e.Tags.CustomerVlan
+	p.MPLS, p.MPLSDepth = e.Tags.Mpls, e.Tags.MplsDepth
+	p.Fragment = false // the program hands fragments over
+	p.Egress = e.Egress
 }
 
 // frame fills in *f from a snapshot, whose data it refers to.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"cacheflow/bpf"
@@ -54,7 +55,7 @@ func account(t testing.TB, s *Source) capture.Counters {
 		sum.Add(&c)
 	}
 	c := &sum
-	terms := c.Lost + c.InFirstLevel + c.InRing + c.Metered
+	terms := c.SampledOut + c.Lost + c.InFirstLevel + c.InRing + c.Metered
 	for _, n := range c.NotMetered {
 		terms += n
 	}
@@ -161,6 +162,48 @@ func TestLedgerUnderFlips(t *testing.T) {
 	}
 }
 
+// One CPU runs the program all the time while the other flips as fast as it can: now
+// and then an interrupt holds a run up that has seen the old generation, and the drain
+// must not overtake it.
+func TestFlipWaitsForRuns(t *testing.T) {
+	if runtime.NumCPU() < 2 {
+		t.Skip("takes two CPUs")
+	}
+	l := newLab(t, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	l.source.length = 0
+	const repeat = 100_000
+	var running sync.WaitGroup
+	var stop atomic.Bool
+	running.Go(func() {
+		defer pin(t, 0)()
+		frame := flowFrame(t, 1)
+		for !stop.Load() {
+			if _, err := l.program.ingress.Run(&ebpf.RunOptions{Data: frame, Context: skBuff{Ifindex: loopback}, Repeat: repeat}); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	defer pin(t, 1)()
+	var all capture.Sum
+	batch := make([]flow.Packet, 256)
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); {
+		n, _, err := l.source.Read(batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Add(total(batch[:n]))
+	}
+	stop.Store(true)
+	running.Wait()
+	all.Add(total(l.drain(t)))
+	c := account(t, l.source) // its first counter knows how many runs there were
+	if c.Observed < repeat || all.Packets != c.Observed || c.FirstLevel.HandedOver != all {
+		t.Errorf("handed over %+v: %+v", all, c)
+	}
+	t.Logf("%d runs, %d flips", c.Observed, l.source.flips)
+}
+
 // Where a run of the program was interrupted by this one, the packet goes through
 // the ring and is counted once.
 func TestNestedRun(t *testing.T) {
@@ -260,6 +303,31 @@ func TestGenerationsInOrder(t *testing.T) {
 	for i := range all {
 		if all[i].Packets != uint64(i+1) {
 			t.Errorf("partial flow %d has %d packets", i+1, all[i].Packets)
+		}
+	}
+}
+
+// One frame out of so many is metered on each CPU: the first of each interval, or one
+// of it by chance. The others are counted.
+func TestSampling(t *testing.T) {
+	defer pin(t, 0)()
+	for _, random := range []bool{false, true} {
+		l := newLab(t, Config{Sampling: capture.Sampling{Interval: 10, Random: random}}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+		const frames = 5000
+		for i := range uint32(frames) {
+			l.ingress(t, flowFrame(t, i%10), skBuff{})
+		}
+		if c := account(t, l.source); c.Observed != frames || c.SampledOut != frames/10*9 || c.InFirstLevel != frames/10 {
+			t.Errorf("random %v: %+v", random, c)
+		}
+		all := l.drain(t)
+		if len(all) != map[bool]int{false: 1, true: 10}[random] || total(all).Packets != frames/10 {
+			t.Errorf("random %v: %d flows with %+v", random, len(all), total(all))
+		}
+		for i := range all {
+			if random && (all[i].Packets < 20 || all[i].Packets > 90) { // 50 are expected, with a deviation of 6.7
+				t.Errorf("flow %d has %d packets", i, all[i].Packets)
+			}
 		}
 	}
 }

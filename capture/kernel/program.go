@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -46,6 +47,7 @@ type loadOptions struct {
 	wakeAt   uint32
 	legacy   uint32 // jiffies after which a heartbeat is too old; 0 under tcx
 	simple   bool
+	mapType  ebpf.MapType // of the simple flavour, for comparison; 0: a hash map
 	sampling capture.Sampling
 }
 
@@ -103,8 +105,11 @@ func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
 		}
 	}
 	if o.simple {
-		spec.Maps[bpf.SimpleMapFlows0].MaxEntries = uint32(o.cpus * o.entries())
-		spec.Maps[bpf.SimpleMapFlows1].MaxEntries = uint32(o.cpus * o.entries())
+		for _, name := range []string{bpf.SimpleMapFlows0, bpf.SimpleMapFlows1} {
+			m := spec.Maps[name]
+			m.MaxEntries = uint32(o.cpus * o.entries())
+			m.Type = cmp.Or(o.mapType, m.Type)
+		}
 	} else {
 		var seed [7]uint64
 		for i := range seed {
@@ -248,6 +253,7 @@ func (p *program) close() {
 	for _, b := range p.mapped {
 		_ = unix.Munmap(b)
 	}
+	p.mapped = nil
 	if p.Collection != nil {
 		p.Close()
 	}

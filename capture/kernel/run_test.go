@@ -30,6 +30,7 @@ const loopback = 1
 // are missing, unless it runs in CI.
 func newLab(t testing.TB, cfg Config, flags bpf.ProgramDeviceFlag) *lab {
 	t.Helper()
+	l := loadLab(t, cfg, 0)
 	if cfg.Decoder == nil {
 		cfg.Decoder = capture.NewDecoder(capture.DecoderOptions{Seed: 1})
 	}
@@ -37,6 +38,20 @@ func newLab(t testing.TB, cfg Config, flags bpf.ProgramDeviceFlag) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s, err := newSource(l.program, &cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.source = s
+	t.Cleanup(func() { s.Close() })
+	s.tallies.enter(0, loopback, "lo", "test")
+	l.device(flags)
+	return l
+}
+
+// loadLab loads the program, without what drains it.
+func loadLab(t testing.TB, cfg Config, mapType ebpf.MapType) *lab {
+	t.Helper()
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		t.Fatal(err)
@@ -45,22 +60,15 @@ func newLab(t testing.TB, cfg Config, flags bpf.ProgramDeviceFlag) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := load(loadOptions{size: size, simple: cfg.Simple, sampling: cfg.Sampling, wakeAt: uint32(size.entries() / 4 * 3)})
+	p, err := load(loadOptions{size: size, simple: cfg.Simple, mapType: mapType, sampling: cfg.Sampling, wakeAt: uint32(size.entries() / 4 * 3)})
 	if errors.Is(err, os.ErrPermission) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSource(p, &cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	s.tallies.enter(0, loopback, "lo", "test")
-	l := &lab{program: p, source: s}
-	l.device(flags)
-	return l
+	t.Cleanup(p.close)
+	return &lab{program: p}
 }
 
 // device says what is done with the frames.

@@ -55,6 +55,7 @@ type Source struct {
 	early      uint64 // of flips: because a part was nearly full
 	victims    uint64
 
+	sink     uint32 // keeps the loads of prefetch alive
 	retired  []retired
 	stopping bool
 	closed   bool
@@ -274,6 +275,7 @@ func (s *Source) readHalf(batch []flow.Packet) (n int, done bool, err error) {
 		used, sets := s.program.part(s.round.cpu, s.generation)
 		for ; s.round.word < len(used); s.round.word++ {
 			word := &used[s.round.word]
+			s.prefetch(*word, sets[s.round.word*64:])
 			for *word != 0 {
 				if len(batch)-n < bpf.Ways {
 					return n, false, nil
@@ -286,14 +288,24 @@ func (s *Source) readHalf(batch []flow.Packet) (n int, done bool, err error) {
 	return n, true, nil
 }
 
-// readSet reads and frees the entries of a set.
+// prefetch loads the first entries of the sets that a word names, which lie outside
+// every processor cache: a loop that does nothing else has their misses overlap.
+func (s *Source) prefetch(word uint64, sets []bpf.ProgramSet) {
+	x := s.sink
+	for ; word != 0; word &= word - 1 {
+		e := &sets[bits.TrailingZeros64(word)].Way[0]
+		x ^= e.Packets ^ e.Frames
+	}
+	s.sink = x
+}
+
+// readSet reads and frees the entries of a set. The first free one is the last: the
+// program makes them one after the other.
 func (s *Source) readSet(set *bpf.ProgramSet, batch []flow.Packet) (n int) {
-	for i := range set.Way {
-		if e := &set.Way[i]; e.Packets != 0 {
-			s.deliver(e, &batch[n])
-			e.Packets = 0
-			n++
-		}
+	for n < len(set.Way) && set.Way[n].Packets != 0 {
+		s.deliver(&set.Way[n], &batch[n])
+		set.Way[n].Packets = 0
+		n++
 	}
 	return n
 }

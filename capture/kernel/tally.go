@@ -100,6 +100,7 @@ func addCounts(c *capture.Counters, counts iter.Seq[*bpf.ProgramCounters]) {
 	for n := range counts {
 		c.Observed += n.Observed
 		c.Lost += n.Lost
+		c.SampledOut += n.SampledOut
 		c.NotMetered[capture.NonIP] += n.Ignored
 		c.FirstLevel.Counted.Packets += n.MeteredPackets
 		c.FirstLevel.Counted.Octets += n.MeteredOctets

@@ -13,6 +13,7 @@ const (
 // ledger skips one increment of the account in each stage.
 var ledger = []Mutation{
 	{"capture/pcapfile/source.go", "c.Observed++", "", replay, closes},
+	{"capture/pcapfile/source.go", "c.SampledOut++", "", replay, closes},
 	{"capture/pcapfile/source.go", "c.NotMetered[reason]++", "", replay, closes},
 	{"capture/pcapfile/source.go", "c.Metered++", "", replay, closes},
 	{"capture/pcapfile/source.go", "c.Packets += p.Packets", "", replay, closes},

@@ -1,0 +1,65 @@
+package mutate
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+const (
+	kernel = "./capture/kernel"
+	flips  = "TestLedgerUnderFlips"
+	tiny   = "TestLedgerWithTinyRing"
+	fuzzed = "TestFuzzedCorpus"
+)
+
+// firstLevel breaks the first-level cache in the kernel and its drain, each in a way
+// that would lose packets, count them twice, or mistake one flow for another.
+var firstLevel = []Mutation{
+	// The walk over the headers.
+	{"bpf/walk.h", "header = (u8_at(ip, 0) & 0x0f) * 4;", "header = (u8_at(ip, 0) & 0x0f) << 1;", kernel, fuzzed},
+	{"bpf/walk.h", "size = (u8_at(h, 1) + 2) * 4; /* RFC 4302 §2.2 */", "size = (u8_at(h, 1) + 1) * 8;", kernel, fuzzed},
+	{"bpf/walk.h", "if (u16_at(ip, 6) & be16(0x3fff))", "if (u16_at(ip, 6) & be16(0x1fff))", kernel, fuzzed},
+	{"bpf/walk.h", "n = ((__u32)payload + size - 1) / size;", "n = (__u32)payload / size;", kernel, fuzzed},
+	{"bpf/walk.h", "if (length > left)", "if (0)", kernel, fuzzed},
+	{"bpf/walk.h", "word = be32(u32_at(ip, 0));", "word = be32(u32_at(ip, 0)) >> 1;", kernel, fuzzed},
+
+	// The cache.
+	{"bpf/sets.h", "return e->ports == p->ports && e->src[0] == p->src[0] &&", "return e->ports == p->ports &&", kernel, "TestSimpleAgrees"},
+	{"bpf/sets.h", "if (!push(r, e)) {", "if (!push(r, e) && 0) {", kernel, tiny},
+	{"bpf/sets.h", "if (p->tcp_flags & SYN && e->tcp_flags & (FIN | RST) && push(r, e)) {", "if (0) {", kernel, "TestReusedPortPair"},
+	{"bpf/sets.h", "*word |= 1ULL << (index % 64);", "*word |= 1ULL << (index % 32);", kernel, flips},
+	{"bpf/cacheflow.c", "ADD(r, lost_packets, p->packets);", "", kernel, tiny},
+	{"bpf/cacheflow.c", "ADD(r, observed, 1);", "", kernel, tiny},
+	{"bpf/cacheflow.c", "e->octets += p->octets;", "e->octets += p->packets;", kernel, "TestNestedRun"},
+	{"bpf/cacheflow.c", "\tif (state->busy)\n\t\treturn 1;", "", kernel, "TestNestedRun"},
+
+	// The drain.
+	{"capture/kernel/program.go", "p.barrier.Put(uint32(0), p.fillings[g])", "error(nil)", kernel, "TestFlipWaitsForRuns"},
+	{"capture/kernel/source.go", "n += s.take(record, batch[n:])", "_ = record", kernel, tiny},
+	{"capture/kernel/source.go", "s.deliver(&set.Way[n], &batch[n])\n\t\tset.Way[n].Packets = 0", "set.Way[n].Packets = 0\n\t\ts.deliver(&set.Way[n], &batch[n])", kernel, tiny},
+	{"capture/kernel/source.go", "|| record != nil && record.Generation != s.generation", "", kernel, "TestGenerationsInOrder"},
+	{"capture/kernel/source.go", "cmp.Compare(a.Time, b.Time) })\n\ts.decodable", "0 })\n\ts.decodable", kernel, "TestFragmentTrains"},
+}
+
+// TestFirstLevelNoticesEachMutation is what `make mutate` runs, and CI.
+func TestFirstLevelNoticesEachMutation(t *testing.T) {
+	if os.Getenv("CI") == "" && os.Getenv("CACHEFLOW_MUTATE") == "" {
+		t.Skip("compiles the program once per mutation: make mutate")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range firstLevel {
+		t.Run(m.File+": "+m.Old, func(t *testing.T) {
+			survives, err := m.Survives(root, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if survives {
+				t.Errorf("%s still passes", m.Test)
+			}
+		})
+	}
+}
