@@ -4,7 +4,7 @@ package capture
 // Point. Each is counted where the thing happens and none is computed from the
 // others. At a quiet instant
 //
-//	Observed = Lost + InFirstLevel + InRing + sum(NotMetered) + Metered
+//	Observed = Lost + InFirstLevel + InRing + SampledOut + sum(NotMetered) + Metered
 //
 // in frames. Where one ring serves several interfaces the kernel tells Observed
 // and Lost for all of them together: they then stand in an entry with Index 0.
@@ -20,6 +20,7 @@ type Counters struct {
 	// now; 0 where there is none.
 	InFirstLevel uint64
 	FirstLevel   FirstLevel
+	SampledOut   uint64 // frames that the sampler did not choose
 
 	NotMetered [Reasons]uint64 // frames, by the reason; NotMetered[Decoded] stays 0
 
@@ -90,6 +91,7 @@ func (c *Counters) Add(o *Counters) {
 	c.InRing += o.InRing
 	c.InFirstLevel += o.InFirstLevel
 	c.FirstLevel.Add(&o.FirstLevel)
+	c.SampledOut += o.SampledOut
 	for i := range o.NotMetered {
 		c.NotMetered[i] += o.NotMetered[i]
 	}

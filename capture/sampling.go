@@ -33,7 +33,7 @@ type Sampler struct {
 	sampling Sampling
 	random   rand.PCG
 	left     uint32 // frames to go in this interval
-	chosen   uint32 // of which one is taken once so many are left behind it
+	chosen   uint32 // how many are still to go behind the one that is taken
 }
 
 // NewSampler returns a sampler; of one that is random, seed decides which frames it takes.
@@ -43,6 +43,9 @@ func NewSampler(s Sampling, seed [2]uint64) Sampler {
 
 // Take reports whether the next frame is taken.
 func (s *Sampler) Take() bool {
+	if s.sampling.Interval < 2 {
+		return true
+	}
 	if s.left == 0 {
 		s.begin()
 	}
@@ -52,10 +55,11 @@ func (s *Sampler) Take() bool {
 
 // begin begins an interval.
 func (s *Sampler) begin() {
-	s.left = max(1, s.sampling.Interval)
+	s.left = s.sampling.Interval
 	s.chosen = s.left - 1
 	if s.sampling.Random {
-		// The upper half of the product is below left, and even to 1 in 2⁴⁸.
+		// The upper half of the product is below Interval; no value is more likely than
+		// another by more than 1 in 2⁴⁸.
 		chosen, _ := bits.Mul64(s.random.Uint64(), uint64(s.left))
 		s.chosen = uint32(chosen)
 	}

@@ -98,13 +98,13 @@ func judged(p Protocol) []flow.Record {
 	return []flow.Record{icmp, egress, record6()}
 }
 
-// export sends the judged records to address and returns what was
+// exportJudged sends the judged records of a sampler to address and returns what was
 // sent.
-func exportJudged(t *testing.T, p Protocol, address string) Count {
+func exportJudged(t *testing.T, p Protocol, address string, sampling Sampling) Count {
 	t.Helper()
 	rs := judged(p)
 	e := startExporter(t, Config{
-		Protocol: p, Address: address, TemplatePackets: 10, Rate: 2000,
+		Protocol: p, Address: address, TemplatePackets: 10, Rate: 2000, Sampling: sampling,
 		Epoch: func() time.Time { return testEpoch },
 	})
 	for range times {
@@ -137,7 +137,7 @@ func TestNfcapd(t *testing.T) {
 			dir, address := t.TempDir(), unusedPort(t)
 			_, port, _ := net.SplitHostPort(address)
 			stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
-			sent := exportJudged(t, p, address)
+			sent := exportJudged(t, p, address, Sampling{})
 			log := stop()
 			want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0",
 				sent.Records, sent.Packets, sent.Octets)
@@ -234,9 +234,9 @@ func TestNfacctd(t *testing.T) {
 			dir, address := t.TempDir(), unusedPort(t)
 			_, port, _ := net.SplitHostPort(address)
 			file, conf := filepath.Join(dir, "out.json"), filepath.Join(dir, "conf")
-			os.WriteFile(conf, []byte(fmt.Sprintf(nfacctdConf, port, file)), 0o644)
+			os.WriteFile(conf, fmt.Appendf(nil, nfacctdConf, port, file), 0o644)
 			stop := daemon(t, address, "object handlers", "nfacctd", "-f", conf)
-			sent := exportJudged(t, p, address)
+			sent := exportJudged(t, p, address, Sampling{})
 			log := stop()
 			got, total := readNfacctd(t, file)
 			if strings.Contains(log, "WARN") || strings.Contains(log, "ERR") || strings.Contains(log, "expecting") {

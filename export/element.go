@@ -55,9 +55,8 @@ const (
 	destIPv6PrefixLength     = 30
 	flowLabelIPv6            = 31
 	icmpTypeCodeIPv4         = 32
-	samplerID                = 48
-	samplerMode              = 49
-	samplerRandomInterval    = 50
+	samplingInterval         = 34
+	samplingAlgorithm        = 35
 	minimumTTL               = 52
 	maximumTTL               = 53
 	sourceMacAddress         = 56
@@ -82,10 +81,6 @@ const (
 	dot1qPriority            = 244
 	dot1qCustomerVlanID      = 245
 	dot1qCustomerPriority    = 246
-	selectorID               = 302
-	selectorAlgorithm        = 304
-	samplingPacketInterval   = 305
-	samplingPacketSpace      = 306
 )
 
 // elements is sorted by id.
@@ -114,9 +109,8 @@ var elements = [...]Element{
 	{destIPv6PrefixLength, "destinationIPv6PrefixLength", Unsigned8, 1},
 	{flowLabelIPv6, "flowLabelIPv6", Unsigned32, 4},
 	{icmpTypeCodeIPv4, "icmpTypeCodeIPv4", Unsigned16, 2},
-	{samplerID, "samplerId", Unsigned8, 1},
-	{samplerMode, "samplerMode", Unsigned8, 1},
-	{samplerRandomInterval, "samplerRandomInterval", Unsigned32, 4},
+	{samplingInterval, "samplingInterval", Unsigned32, 4},
+	{samplingAlgorithm, "samplingAlgorithm", Unsigned8, 1},
 	{minimumTTL, "minimumTTL", Unsigned8, 1},
 	{maximumTTL, "maximumTTL", Unsigned8, 1},
 	{sourceMacAddress, "sourceMacAddress", MACAddress, 6},
@@ -141,10 +135,6 @@ var elements = [...]Element{
 	{dot1qPriority, "dot1qPriority", Unsigned8, 1},
 	{dot1qCustomerVlanID, "dot1qCustomerVlanId", Unsigned16, 2},
 	{dot1qCustomerPriority, "dot1qCustomerPriority", Unsigned8, 1},
-	{selectorID, "selectorId", Unsigned64, 8},
-	{selectorAlgorithm, "selectorAlgorithm", Unsigned16, 2},
-	{samplingPacketInterval, "samplingPacketInterval", Unsigned32, 4},
-	{samplingPacketSpace, "samplingPacketSpace", Unsigned32, 4},
 }
 
 // ElementByID returns the Information Element with this id, if this package

@@ -86,7 +86,7 @@ func TestElements(t *testing.T) {
 // element's length (RFC 7011 §6.2: only integers may be shorter).
 func TestTemplatesFit(t *testing.T) {
 	for _, p := range []Protocol{NetFlow9, IPFIX} {
-		cfg, err := Config{Protocol: p, WideTCPFlags: true, Sampling: Sampling{Interval: 1}}.withDefaults()
+		cfg, err := Config{Protocol: p, WideTCPFlags: true}.withDefaults()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func TestIR2(t *testing.T) {
 // data records included, template records not (RFC 7011 §3.1).
 func TestIR3(t *testing.T) {
 	c := newCollector(t)
-	feed(c.session(Config{Protocol: IPFIX, TemplatePackets: 7, Sampling: Sampling{Interval: 1}}), 1000)
+	feed(c.session(Config{Protocol: IPFIX, TemplatePackets: 7, Sampling: Sampling{Interval: 100}}), 1000)
 	next, options := uint32(0), 0
 	for i, m := range c.messages {
 		if m.sequence != next {
@@ -133,10 +133,10 @@ func announcing(t *testing.T, cfg Config) (*collector, *decoded) {
 }
 
 var samplers = []Config{
-	{Protocol: NetFlow9, Sampling: Sampling{Interval: 100, Random: true}},
-	{Protocol: IPFIX, Sampling: Sampling{Interval: 100}},
-	{Protocol: IPFIX, Sampling: Sampling{Interval: 100, Legacy: true}},
-	{Protocol: IPFIX, Sampling: Sampling{Interval: 1}},
+	{Protocol: NetFlow9, Sampling: Sampling{Interval: 100}},
+	{Protocol: NetFlow9, Sampling: Sampling{Interval: 65535, Random: true}},
+	{Protocol: IPFIX, Sampling: Sampling{Interval: 2}},
+	{Protocol: IPFIX, Sampling: Sampling{Interval: 100, Random: true}},
 }
 
 // IR-6: one Options Template Record in a set, one sampler record in a set:
@@ -185,8 +185,8 @@ func optionFields(t *testing.T, m *decoded) (scopes, fields []netflow.Field) {
 	return nil, nil
 }
 
-// IR-7: sampling options carry the algorithm ({48,49,50} or {302,304,305,306}),
-// and in v9 the scope is System (1).
+// IR-7: sampling options carry the algorithm beside the interval, and in v9 the
+// scope is System (1). Where every frame is metered there is nothing to announce.
 func TestIR7(t *testing.T) {
 	for _, cfg := range samplers {
 		_, m := announcing(t, cfg)
@@ -195,44 +195,36 @@ func TestIR7(t *testing.T) {
 		for _, f := range fields {
 			ids = append(ids, f.Type)
 		}
-		scope, want := uint16(1), []uint16{48, 49, 50}
-		switch {
-		case cfg.Protocol == IPFIX && cfg.Sampling.Legacy:
+		scope, want := uint16(1), []uint16{34, 35}
+		if cfg.Protocol == IPFIX {
 			scope = 149
-		case cfg.Protocol == IPFIX:
-			scope, want = 302, []uint16{304, 305, 306}
 		}
 		if !slices.Equal(ids, want) || len(scopes) != 1 || scopes[0].Type != scope || scopes[0].Length != 4 {
 			t.Errorf("%v: scope %v, options %v; want scope %d, options %v", cfg.Protocol, scopes, ids, scope, want)
 		}
-		o, n := m.options()[0], uint64(cfg.Sampling.Interval)
-		switch {
-		case o.uint(50) == n && o.uint(48) == 1 && (o.uint(49) == 2) == cfg.Sampling.Random:
-		case o.uint(304) == 1 && o.uint(305) == 1 && o.uint(306) == n-1:
-		default:
-			t.Errorf("%v: sampler record %v", cfg.Protocol, o)
+		algorithm := uint64(1)
+		if cfg.Sampling.Random {
+			algorithm = 2
+		}
+		if o := m.options()[0]; o.uint(34) != uint64(cfg.Sampling.Interval) || o.uint(35) != algorithm {
+			t.Errorf("%v %+v: sampler record %v", cfg.Protocol, cfg.Sampling, o)
+		}
+	}
+	for _, p := range bothTemplated {
+		if _, m := announcing(t, Config{Protocol: p, Sampling: Sampling{Interval: 1}}); len(m.templateIDs()) != 3 || len(m.options()) > 0 {
+			t.Errorf("%v: templates %v, options %v without a sampler", p, m.templateIDs(), m.options())
 		}
 	}
 }
 
-// IR-8: sampling intervals (34, 50, 305, 306) have four octets: goflow2 fails
-// the datagram otherwise.
+// IR-8: the sampling interval has four octets: goflow2 fails the datagram
+// otherwise.
 func TestIR8(t *testing.T) {
-	intervals := []uint16{34, 50, 305, 306}
 	for _, cfg := range samplers {
 		_, m := announcing(t, cfg)
 		_, fields := optionFields(t, m)
-		met := 0
-		for _, f := range fields {
-			if slices.Contains(intervals, f.Type) {
-				met++
-				if f.Length != 4 {
-					t.Errorf("%v: element %d has %d octets", cfg.Protocol, f.Type, f.Length)
-				}
-			}
-		}
-		if met == 0 {
-			t.Errorf("%v: no interval in %v", cfg.Protocol, fields)
+		if i := slices.IndexFunc(fields, func(f netflow.Field) bool { return f.Type == 34 }); i < 0 || fields[i].Length != 4 {
+			t.Errorf("%v: no interval of four octets in %v", cfg.Protocol, fields)
 		}
 	}
 }
@@ -309,7 +301,7 @@ func TestIR10(t *testing.T) {
 func TestIR11(t *testing.T) {
 	for _, p := range bothTemplated {
 		c := newCollector(t)
-		feed(c.session(Config{Protocol: p, Sampling: Sampling{Interval: 1}}), 10)
+		feed(c.session(Config{Protocol: p, Sampling: Sampling{Interval: 100}}), 10)
 		for id, fields := range c.templateFields() {
 			size, fixed := 0, 0
 			for _, f := range fields {
@@ -322,7 +314,7 @@ func TestIR11(t *testing.T) {
 				t.Errorf("%v template %d: %d fixed fields, %d octets", p, id, fixed, size)
 			}
 		}
-		_, m := announcing(t, Config{Protocol: p, Sampling: Sampling{Interval: 1}})
+		_, m := announcing(t, Config{Protocol: p, Sampling: Sampling{Interval: 100}})
 		scopes, fields := optionFields(t, m)
 		size := 0
 		for _, f := range append(scopes, fields...) {
@@ -357,7 +349,7 @@ func TestIR12(t *testing.T) {
 				b = b[length:]
 			}
 		}
-		s, err := NewSession(Config{Protocol: p, Sampling: Sampling{Interval: 1}}, sink)
+		s, err := NewSession(Config{Protocol: p, Sampling: Sampling{Interval: 100}}, sink)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -382,7 +374,7 @@ func TestIR13(t *testing.T) {
 	for _, p := range bothTemplated {
 		for domain := uint32(1); domain <= 200; domain += 7 {
 			c := newCollector(t)
-			feed(c.session(Config{Protocol: p, SourceID: domain, Sampling: Sampling{Interval: 1}}), 1)
+			feed(c.session(Config{Protocol: p, SourceID: domain, Sampling: Sampling{Interval: 100}}), 1)
 			ids := c.messages[0].templateIDs()
 			if len(ids) != 4 {
 				t.Fatalf("%v: templates %v", p, ids)
@@ -471,7 +463,8 @@ func TestIR17(t *testing.T) {
 		word     uint16
 	}{
 		{Sampling{}, 0},
-		{Sampling{Interval: 1}, 1},
+		{Sampling{Interval: 1, Random: true}, 0},
+		{Sampling{Interval: 2}, 1<<14 | 2},
 		{Sampling{Interval: 100}, 1<<14 | 100},
 		{Sampling{Interval: 100, Random: true}, 2<<14 | 100},
 		{Sampling{Interval: 100, Random: true, NoMode: true}, 100},

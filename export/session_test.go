@@ -18,7 +18,7 @@ func TestMTU(t *testing.T) {
 		largest := 0
 		for mtu := MinMTU; mtu <= 1500; mtu++ {
 			c := newCollector(t)
-			s := c.session(Config{Protocol: p, MTU: mtu, TemplatePackets: 5, Sampling: Sampling{Interval: 1}})
+			s := c.session(Config{Protocol: p, MTU: mtu, TemplatePackets: 5, Sampling: Sampling{Interval: 100}})
 			feed(s, 60)
 			if got := c.sums().Records; got != 60 {
 				t.Fatalf("%v, MTU %d: %d records decoded of 60", p, mtu, got)

@@ -95,11 +95,7 @@ func newTemplates(c *Config) templates {
 		flags = flags2
 	}
 	layout := func(offset uint16, addresses, route group) *template {
-		groups := []group{addresses, common, times, route, flags}
-		if c.Sampling.Interval > 0 {
-			groups = append(groups, sampler(c))
-		}
-		return newTemplate(templateBase(c.Protocol, c.SourceID)+offset, groups)
+		return newTemplate(templateBase(c.Protocol, c.SourceID)+offset, []group{addresses, common, times, route, flags})
 	}
 	return templates{
 		ipv4:     layout(0, addresses4, route4),

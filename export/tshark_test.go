@@ -25,7 +25,7 @@ func TestTshark(t *testing.T) {
 			t.Parallel()
 			w := newPcap(t)
 			s, err := NewSession(Config{
-				Protocol: p, TemplatePackets: 8, Sampling: Sampling{Interval: 1},
+				Protocol: p, TemplatePackets: 8, Sampling: Sampling{Interval: 100},
 				Epoch: func() time.Time { return testEpoch },
 			}, w.add)
 			if err != nil {
@@ -145,7 +145,7 @@ func leaves(m map[string]any, r map[string]string) {
 			}
 		case string:
 			k = strings.TrimPrefix(k, "cflow.")
-			if k != "timedelta" && k != "padding" && k != "sampler_id" && k != "selector_id" {
+			if k != "timedelta" && k != "padding" {
 				r[k] = v
 			}
 		}

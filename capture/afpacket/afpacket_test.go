@@ -157,7 +157,7 @@ func checkLedger(t *testing.T, all []capture.Counters) {
 	var observed, terms uint64
 	for i := range all {
 		c := &all[i]
-		o, s := c.Observed, c.Lost+c.InRing+c.Metered
+		o, s := c.Observed, c.Lost+c.InRing+c.SampledOut+c.Metered
 		for _, n := range c.NotMetered {
 			s += n
 		}
@@ -189,7 +189,7 @@ func (r *rig) taken() int {
 		done := make(chan struct{})
 		f := func() {
 			for _, c := range s.AppendCounters(nil) {
-				n += int(c.Metered)
+				n += int(c.Metered + c.SampledOut)
 				for _, k := range c.NotMetered {
 					n += int(k)
 				}

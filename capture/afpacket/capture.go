@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"cacheflow/capture"
 	"cacheflow/capture/link"
 )
 
@@ -52,17 +53,17 @@ func Open(cfg Config) (*Capture, error) {
 	if c.program, err = fanoutProgram(cfg.Seed).assemble(); err != nil {
 		return nil, err
 	}
-	for range cfg.Workers {
+	for i := range cfg.Workers {
 		w, err := link.NewWaker()
 		if err != nil {
 			c.closeAll()
 			return nil, err
 		}
 		s := &Source{clock: cfg.Clock, decoder: cfg.Decoder(), waker: w}
+		s.sampler = capture.NewSampler(cfg.Sampling, [2]uint64{uint64(cfg.Seed), uint64(i)})
 		s.watchFeeds()
 		c.sources = append(c.sources, s)
 	}
-	c.sources[0].log = cfg.Log
 	if err := c.start(); err != nil {
 		c.closeAll()
 		return nil, err

@@ -13,8 +13,8 @@ const (
 	// stamped before it gets its place there (by the driver's interrupt, on
 	// another CPU). A stamp that is older still is moved up to the horizon.
 	slack = flow.Time(5 * time.Millisecond)
-	// jump is how far a stamp lies outside of what can be, or the wall clock moves
-	// against the timeline between two looks, that it counts as a jump of the clock.
+	// jump is how far a stamp lies outside of what can be that it counts as a jump
+	// of the clock.
 	jump = flow.Time(time.Second)
 )
 
@@ -54,17 +54,4 @@ func (r *reading) stamp(sec, nsec uint32, floor flow.Time) (t flow.Time, jumped 
 		return floor, t < floor-jump
 	}
 	return t, false
-}
-
-// watchClock tells of a jump of the wall clock since the last call: somebody set
-// it, or the host slept.
-func (s *Source) watchClock() {
-	if s.log == nil {
-		return
-	}
-	offset := s.clock.read().offset
-	if by := time.Duration(offset - s.offset); s.offset != 0 && by.Abs() >= time.Duration(jump) {
-		s.log.Warn("the wall clock jumped; exported times follow within a minute", "by", by.Round(100*time.Millisecond))
-	}
-	s.offset = offset
 }

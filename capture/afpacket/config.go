@@ -74,7 +74,10 @@ type Config struct {
 	RingMemory int
 	// Snap is how many octets of a frame are kept; 0 means DefaultSnap.
 	Snap int
-	// Seed keys the hash that spreads flows over workers; take it at random.
+	// Sampling chooses the frames that are metered, for each worker by itself.
+	Sampling capture.Sampling
+	// Seed keys the hash that spreads flows over workers, and what a random sampler
+	// chooses; take it at random.
 	Seed uint32
 	// Clock gives the time; its zero value is a timeline that starts now.
 	Clock Clock
@@ -90,6 +93,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("capture without a decoder")
 	}
 	if err := link.CheckPatterns(c.Interfaces); err != nil {
+		return c, err
+	}
+	if err := c.Sampling.Validate(); err != nil {
 		return c, err
 	}
 	if c.Workers == 0 {

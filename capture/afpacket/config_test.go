@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cacheflow/cache/flow"
+	"cacheflow/capture"
 	"cacheflow/test/netns"
 )
 
@@ -23,6 +24,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"workers": {Workers: MaxWorkers + 1},
 		"ring":    {RingMemory: minRing() - 1},
 		"snap":    {Snap: MinSnap - 1},
+		"sampler": {Sampling: capture.Sampling{Interval: capture.MaxSamplingInterval + 1}},
 	} {
 		c.Decoder = newDecoder
 		if _, err := Open(c); err == nil {

@@ -5,7 +5,6 @@ package afpacket
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -21,7 +20,7 @@ const (
 	// pollTimeout is how long a Read waits for frames.
 	pollTimeout = 40 * time.Millisecond
 	// statisticsPeriod is how often the kernel's counters are read, which have
-	// 32 bits, and the wall clock is watched.
+	// 32 bits.
 	statisticsPeriod = flow.Time(time.Second)
 	// grace is how long after its filter was closed a ring may still get frames
 	// that were under way.
@@ -33,6 +32,7 @@ const (
 type Source struct {
 	clock   Clock
 	decoder Decoder
+	sampler capture.Sampler
 	waker   *link.Waker
 
 	feeds       []*feed
@@ -45,10 +45,6 @@ type Source struct {
 	ingressOnly bool
 	stopping    bool
 	nextStats   flow.Time
-	// log is told of jumps of the wall clock by one of a capture's sources; the
-	// others have none. offset is what its last reading showed.
-	log    *slog.Logger
-	offset int64
 
 	mu   sync.Mutex
 	mail []func() // what others want done by the goroutine that reads
@@ -95,7 +91,6 @@ func (s *Source) fill(batch []flow.Packet) (n int) {
 	if before >= s.nextStats {
 		s.nextStats = before + statisticsPeriod
 		s.readStatistics()
-		s.watchClock()
 	}
 	done := false
 	for range s.feeds {
@@ -160,6 +155,9 @@ func (s *Source) meter(f *feed, m *metadata, p *flow.Packet) bool {
 	switch {
 	case m.packet == unix.PACKET_OUTGOING && (s.ingressOnly || m.index == link.Loopback):
 		reason = capture.Leaving // it came in before the filter was changed
+	case !s.sampler.Take():
+		c.SampledOut++
+		return false
 	case !m.nonIP:
 		reason = s.decoder.Decode(&s.frame, p)
 	}
@@ -292,7 +290,7 @@ func (f *feed) readStatistics() {
 // Where interfaces share a ring, its Observed, Lost and InRing stand in the
 // entry with Index 0, and the ledger closes over it and theirs together:
 //
-//	Observed(0) = Lost(0) + InRing(0) + sum over all that share it of (sum(NotMetered) + Metered)
+//	Observed(0) = Lost(0) + InRing(0) + sum over all that share it of (SampledOut + sum(NotMetered) + Metered)
 func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
 	s.readStatistics()
 	for _, t := range s.tallies.all {

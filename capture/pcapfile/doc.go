@@ -5,6 +5,8 @@
 // arriving, whatever direction it is marked with. Its stamps are the timeline,
 // so that the same file gives the same observations on any machine at any time.
 //
+// What a sampler leaves out moves the time on all the same.
+//
 // A super-packet of segmentation offload counts as the one packet that the file
 // holds: neither format tells into how many segments it was cut.
 //

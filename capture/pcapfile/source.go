@@ -14,6 +14,9 @@ import (
 // Options are the choices of a Source. The zero value is the usual one.
 type Options struct {
 	Decoder capture.DecoderOptions
+	// Sampling chooses the packets that are metered. One that is random chooses the same
+	// ones each time.
+	Sampling capture.Sampling
 	// Stdin is what the path "-" reads; nil means os.Stdin.
 	Stdin io.Reader
 }
@@ -23,6 +26,7 @@ type Options struct {
 type Source struct {
 	stdin   io.Reader
 	decoder *capture.Decoder
+	sampler capture.Sampler
 	paths   []string // of the files to come
 	file    *file    // nil between two files
 	rec     record
@@ -55,6 +59,7 @@ func OpenAll(paths []string, opt Options) (*Source, error) {
 	s := &Source{
 		stdin:      opt.Stdin,
 		decoder:    capture.NewDecoder(opt.Decoder),
+		sampler:    capture.NewSampler(opt.Sampling, [2]uint64{}),
 		paths:      paths,
 		boot:       time.Unix(0, 0).UTC(),
 		interfaces: newInterfaces(),
@@ -172,6 +177,10 @@ func (s *Source) meter(p *flow.Packet) bool {
 	t, jump := s.line.largest, false
 	if !s.rec.untimed {
 		t, jump = s.line.at(s.rec.stamp)
+	}
+	if !s.sampler.Take() {
+		c.SampledOut++
+		return false
 	}
 	frame := capture.Frame{
 		Data:  s.rec.data,

@@ -68,7 +68,7 @@ func checkCounters(t testing.TB, r *replay) {
 	t.Helper()
 	var metered, octets uint64
 	for _, c := range r.counters {
-		sum := c.Metered
+		sum := c.SampledOut + c.Metered
 		for _, n := range c.NotMetered {
 			sum += n
 		}

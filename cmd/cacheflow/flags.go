@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +26,7 @@ type meterFlags struct {
 	entries          int
 	active, inactive time.Duration
 	preset           string
+	sample           string
 	ledger           string
 }
 
@@ -36,6 +39,7 @@ func (f *meterFlags) register(c *cobra.Command) {
 	flags.DurationVar(&f.active, "active", 0, "active timeout (default 30m)")
 	flags.DurationVar(&f.inactive, "inactive", 0, "inactive timeout (default 15s)")
 	flags.StringVar(&f.preset, "preset", "", "timeouts by name: router (30m, 15s) or monitoring (60s, 10s)")
+	flags.StringVar(&f.sample, "sample", "", "meter one frame out of `N`, or random:N for one by chance of each N in a row")
 	flags.StringVar(&f.ledger, "ledger", "", "write the final ledger to `file`, as JSON")
 }
 
@@ -65,6 +69,12 @@ func (f *meterFlags) config(c *cobra.Command) (*config.Config, error) {
 	if c.Flags().Changed("inactive") {
 		cfg.Monitor.Cache.Inactive = f.inactive
 	}
+	if f.sample != "" {
+		var err error
+		if cfg.Monitor.Sampler, err = parseSample(f.sample); err != nil {
+			return nil, usageError{err}
+		}
+	}
 	for _, e := range f.exporters {
 		x := config.DefaultExporter(e)
 		x.Protocol = config.Protocol(f.protocol)
@@ -85,6 +95,20 @@ func (f *meterFlags) check() error {
 	return usagef("--preset %q: want router or monitoring", f.preset)
 }
 
+// parseSample reads N or random:N. What N may be is for the configuration to say.
+func parseSample(s string) (config.Sampler, error) {
+	sampler := config.Sampler{Mode: config.SamplerDeterministic}
+	digits, random := strings.CutPrefix(s, "random:")
+	if random {
+		sampler.Mode = config.SamplerRandom
+	}
+	var err error
+	if sampler.OneOutOf, err = strconv.Atoi(digits); err != nil {
+		return sampler, fmt.Errorf("--sample %q: want N or random:N", s)
+	}
+	return sampler, nil
+}
+
 // valid reports what is wrong with the configuration as wrong usage where no
 // file is involved.
 func (f *meterFlags) valid(cfg *config.Config) error {
@@ -103,9 +127,14 @@ func decoderOptions(m *config.Monitor) capture.DecoderOptions {
 	return capture.DecoderOptions{KeepFragmentsApart: m.Fragments == config.FragmentsPortsZero}
 }
 
-func exportConfigs(exporters []config.Exporter) ([]export.Config, error) {
-	out := make([]export.Config, 0, len(exporters))
-	for _, x := range exporters {
+func sampling(s config.Sampler) capture.Sampling {
+	return capture.Sampling{Interval: uint32(s.OneOutOf), Random: s.Mode == config.SamplerRandom}
+}
+
+func exportConfigs(cfg *config.Config) ([]export.Config, error) {
+	out := make([]export.Config, 0, len(cfg.Exporters))
+	s := sampling(cfg.Monitor.Sampler)
+	for _, x := range cfg.Exporters {
 		p, err := export.ParseProtocol(string(x.Protocol))
 		if err != nil {
 			return nil, err
@@ -119,6 +148,7 @@ func exportConfigs(exporters []config.Exporter) ([]export.Config, error) {
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
 			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,
 			WideTCPFlags: x.WideTCPFlags, Rate: rate, QueueRecords: x.Queue,
+			Sampling: export.Sampling{Interval: s.Interval, Random: s.Random, NoMode: !x.V5SamplingMode},
 		})
 	}
 	return out, nil

@@ -72,7 +72,9 @@ func (f *replayFlags) run(c *cobra.Command, paths []string) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	file, err := pcapfile.OpenAll(paths, pcapfile.Options{Decoder: decoderOptions(&cfg.Monitor), Stdin: c.InOrStdin()})
+	file, err := pcapfile.OpenAll(paths, pcapfile.Options{
+		Decoder: decoderOptions(&cfg.Monitor), Sampling: sampling(cfg.Monitor.Sampler), Stdin: c.InOrStdin(),
+	})
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func (f *replayFlags) run(c *cobra.Command, paths []string) error {
 
 // meter replays source, prints what leaves, and then the ledger.
 func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.Config, file *pcapfile.Source, source capture.Source, format render.Format) error {
-	exporters, err := exportConfigs(cfg.Exporters)
+	exporters, err := exportConfigs(cfg)
 	if err != nil {
 		return err
 	}

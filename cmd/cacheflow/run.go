@@ -63,14 +63,14 @@ func (f *runFlags) run(c *cobra.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
 		defer cancel()
 	}
-	exporters, err := exportConfigs(cfg.Exporters)
+	exporters, err := exportConfigs(cfg)
 	if err != nil {
 		return err
 	}
 	live := &daemon.Live{
 		Capture: daemon.Capture{
 			Mode: captureMode(cfg.Monitor.Capture), Interfaces: cfg.Monitor.Interfaces, Direction: direction(cfg.Monitor.Direction),
-			Workers: cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory),
+			Workers: cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory), Sampling: sampling(cfg.Monitor.Sampler),
 		},
 		Fragments: decoderOptions(&cfg.Monitor), Cache: cacheConfig(&cfg.Monitor), MeterOwn: cfg.Monitor.OwnExports,
 		Exporters: exporters, Socket: cfg.Control.Socket, SocketMode: cfg.Control.Mode,

@@ -32,6 +32,7 @@ type NfacctdConfig struct {
 	Command process.Command // where to run it
 	Address netip.AddrPort  // where to listen; what is zero is chosen
 	Records int             // how many it has room for at once, 1.5 KiB of memory each; 0 is 10 000
+	Scale   bool            // multiply by the sampling interval that the exporter announces
 }
 
 // nfacctdPrimitives are what nfacctd aggregates by besides its own words: every
@@ -82,6 +83,7 @@ print_refresh_time: 1
 print_max_writers: 99
 print_num_protos: true
 timestamps_since_epoch: true
+nfacctd_renormalize: %t
 `
 
 // StartNfacctd starts nfacctd and waits until it listens, and until its plugin
@@ -97,7 +99,7 @@ func StartNfacctd(t testing.TB, c NfacctdConfig) *Nfacctd {
 	if records == 0 {
 		records = 10_000
 	}
-	text := fmt.Sprintf(nfacctdConfiguration, n.Address.Addr(), n.Address.Port(), 640*records, primitives, records/8+1, n.file)
+	text := fmt.Sprintf(nfacctdConfiguration, n.Address.Addr(), n.Address.Port(), 640*records, primitives, records/8+1, n.file, c.Scale)
 	for name, text := range map[string]string{primitives: nfacctdPrimitives, configuration: text} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -161,7 +161,6 @@ func in5(name string) bool {
 func TestSamplingIsUnderstood(t *testing.T) {
 	for _, cfg := range []export.Config{
 		{Protocol: export.NetFlow5}, {Protocol: export.NetFlow9}, {Protocol: export.IPFIX},
-		{Protocol: export.IPFIX, Sampling: export.Sampling{Legacy: true}},
 	} {
 		cfg.Sampling.Interval = 128
 		c := New(Config{})

@@ -35,8 +35,23 @@ type Monitor struct {
 	Fragments  Fragments
 	// OwnExports has the exporter's own datagrams metered too.
 	OwnExports bool
+	Sampler    Sampler
 	Cache      Cache
 }
+
+// Sampler chooses frames before anything else is done with them.
+type Sampler struct {
+	OneOutOf int // 1: every frame is metered
+	Mode     SamplerMode
+}
+
+// SamplerMode tells which one of OneOutOf frames in a row is metered.
+type SamplerMode string
+
+const (
+	SamplerDeterministic SamplerMode = "deterministic" // the first
+	SamplerRandom        SamplerMode = "random"        // one by chance
+)
 
 // Cache is the flow cache. Its entries are shared out to the workers.
 type Cache struct {
@@ -105,6 +120,9 @@ type Exporter struct {
 	TemplatePackets      int   // datagrams after which templates are sent again
 	TemplateTimeout      time.Duration
 	WideTCPFlags         bool // tcpControlBits in two octets
+	// V5SamplingMode has NetFlow v5's sampling field tell the mode, in the two bits above
+	// the interval.
+	V5SamplingMode bool
 }
 
 // Control is the control socket.
@@ -150,7 +168,8 @@ func Default() *Config {
 	c := &Config{
 		Monitor: Monitor{
 			Direction: DirectionAuto, Capture: CaptureAuto, Fragments: FragmentsJoin, RingMemory: 64 << 20,
-			Cache: Cache{Entries: 65536, TCPLinger: time.Second},
+			Sampler: Sampler{OneOutOf: 1, Mode: SamplerDeterministic},
+			Cache:   Cache{Entries: 65536, TCPLinger: time.Second},
 		},
 		Control: Control{Mode: 0o600},
 		Log:     Log{Level: slog.LevelInfo, Format: LogText},
@@ -164,6 +183,6 @@ func Default() *Config {
 func DefaultExporter(destination string) Exporter {
 	return Exporter{
 		Name: destination, Destination: destination, Protocol: NetFlow9, MTU: 1400, Rate: Automatic,
-		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute,
+		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, V5SamplingMode: true,
 	}
 }

@@ -137,6 +137,7 @@ flow-monitor:
   ring-memory: 1GiB
   fragments: ports-zero
   own-exports: true
+  sampler: {one-out-of: 16383, mode: random}
   cache: {entries: 16, preset: monitoring, timeout: {inactive: 2s}, tcp-linger: 0s}
 flow-exporter:
   - destination: '[2001:db8::1]:9995'
@@ -144,6 +145,7 @@ flow-exporter:
     queue: 1
     template: {packets: 20}
     wide-tcp-flags: true
+  - {destination: 'a:1', protocol: netflow5, v5-sampling-mode: false}
 control: {mode: 0660}
 log: {level: debug, format: json}
 `)
@@ -152,11 +154,13 @@ log: {level: debug, format: json}
 	}
 	e := DefaultExporter("[2001:db8::1]:9995")
 	e.Rate, e.Queue, e.TemplatePackets, e.WideTCPFlags = Unlimited, 1, 20, true
+	e5 := DefaultExporter("a:1")
+	e5.Protocol, e5.V5SamplingMode = NetFlow5, false
 	want := &Config{
 		Monitor: Monitor{Interfaces: []string{"wg0"}, Direction: DirectionBoth, Capture: CaptureAFPacket, Workers: 2, RingMemory: 1 << 30,
-			Fragments: FragmentsPortsZero, OwnExports: true,
+			Fragments: FragmentsPortsZero, OwnExports: true, Sampler: Sampler{16383, SamplerRandom},
 			Cache: Cache{Entries: 16, Active: time.Minute, Inactive: 2 * time.Second}},
-		Exporters: []Exporter{e},
+		Exporters: []Exporter{e, e5},
 		Control:   Control{Mode: 0o660},
 		Log:       Log{Level: slog.LevelDebug, Format: LogJSON},
 	}
@@ -189,7 +193,7 @@ var faults = []struct{ text, want string }{
 	{"flow-monitor:\n  interfaces: [abcdefghijklmnop]\n", `c.yaml:2: flow-monitor: interfaces 0: "abcdefghijklmnop": an interface's name has at most 15 characters`},
 	{"flow-monitor:\n  interfaces: ['']\n", `c.yaml:2: flow-monitor: interfaces 0: an empty name`},
 	{"flow-monitor:\n  direction: egress\n", `c.yaml:2: flow-monitor: direction: "egress": must be auto, ingress, both`},
-	{"flow-monitor:\n  capture: ebpf\n", `c.yaml:2: flow-monitor: capture: "ebpf": must be auto, afpacket`},
+	{"flow-monitor:\n  capture: pcap\n", `c.yaml:2: flow-monitor: capture: "pcap": must be auto, ebpf, clsact, simple, afpacket`},
 	{"flow-monitor:\n  fragments: drop\n", `c.yaml:2: flow-monitor: fragments: "drop": must be join, ports-zero`},
 	{"flow-monitor:\n  workers: 257\n", `c.yaml:2: flow-monitor: workers: 257: must be 0 to 256`},
 	{"flow-monitor:\n  workers: -1\n", `c.yaml:2: flow-monitor: workers: "-1" is not a number`},
@@ -198,6 +202,13 @@ var faults = []struct{ text, want string }{
 	{"flow-monitor:\n  ring-memory: 64MB\n", `c.yaml:2: flow-monitor: ring-memory: "64MB" is not a size such as 64MiB`},
 	{"flow-monitor:\n  ring-memory: 4096\n", `c.yaml:2: flow-monitor: ring-memory: 4096: must be 1MiB to 64GiB`},
 	{"flow-monitor:\n  ring-memory: 99999999999GiB\n", `c.yaml:2: flow-monitor: ring-memory: "99999999999GiB" is not a size such as 64MiB`},
+	{"flow-monitor:\n  sampler:\n    one-out-of: 0\n", `c.yaml:3: flow-monitor: sampler one-out-of: 0: must be 1 to 65535`},
+	{"flow-monitor:\n  sampler: {one-out-of: 65536}\n", `c.yaml:2: flow-monitor: sampler one-out-of: 65536: must be 1 to 65535`},
+	{"flow-monitor:\n  sampler: {one-out-of: 1/10}\n", `c.yaml:2: flow-monitor: sampler one-out-of: "1/10" is not a number`},
+	{"flow-monitor:\n  sampler: {mode: hash}\n", `c.yaml:2: flow-monitor: sampler mode: "hash": must be deterministic, random`},
+	{"flow-monitor:\n  sampler:\n    one-out-of: 16384\n" + exporter(good+"\n    protocol: netflow5"),
+		`c.yaml:3: flow-monitor: sampler one-out-of: 16384: must be at most 16383, because flow-exporter "x" is netflow5`},
+	{exporter(good + "\n    v5-sampling-mode: false"), `c.yaml:4: flow-exporter "x": v5-sampling-mode: netflow5 only`},
 	{"flow-monitor:\n  cache:\n    entries: 15\n", `c.yaml:3: flow-monitor: cache entries: 15: must be 16 to 16777216`},
 	{"flow-monitor:\n  cache: {entries: 64k}\n", `c.yaml:2: flow-monitor: cache entries: "64k" is not a number`},
 	{"flow-monitor:\n  cache: {preset: isp}\n", `c.yaml:2: flow-monitor: cache preset: "isp": must be router, monitoring`},

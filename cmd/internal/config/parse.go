@@ -88,6 +88,8 @@ func (r *reader) monitor(in *rawMonitor) {
 		return err
 	})
 	r.boolean(of+"own-exports", in.OwnExports, &m.OwnExports)
+	r.integer(of+"sampler.one-out-of", in.Sampler.OneOutOf, &m.Sampler.OneOutOf)
+	assign(&m.Sampler.Mode, SamplerMode(in.Sampler.Mode))
 	r.integer(cacheOf+"entries", in.Cache.Entries, &m.Cache.Entries)
 	r.set(cacheOf+"preset", in.Cache.Preset, func(s string) error {
 		m.Cache.Apply(Preset(s))
@@ -124,6 +126,7 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	r.integer(of+"template.packets", in.Template.Packets, &e.TemplatePackets)
 	r.duration(of+"template.timeout", in.Template.Timeout, &e.TemplateTimeout)
 	r.boolean(of+"wide-tcp-flags", in.WideTCPFlags, &e.WideTCPFlags)
+	r.boolean(of+"v5-sampling-mode", in.V5SamplingMode, &e.V5SamplingMode)
 }
 
 // identity reads the keys that tell an exporter from others, of which each

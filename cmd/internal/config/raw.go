@@ -9,14 +9,20 @@ type raw struct {
 }
 
 type rawMonitor struct {
-	Interfaces []string `yaml:"interfaces"`
-	Direction  string   `yaml:"direction"`
-	Capture    string   `yaml:"capture"`
-	Workers    string   `yaml:"workers"`
-	RingMemory string   `yaml:"ring-memory"`
-	Fragments  string   `yaml:"fragments"`
-	OwnExports string   `yaml:"own-exports"`
-	Cache      rawCache `yaml:"cache"`
+	Interfaces []string   `yaml:"interfaces"`
+	Direction  string     `yaml:"direction"`
+	Capture    string     `yaml:"capture"`
+	Workers    string     `yaml:"workers"`
+	RingMemory string     `yaml:"ring-memory"`
+	Fragments  string     `yaml:"fragments"`
+	OwnExports string     `yaml:"own-exports"`
+	Sampler    rawSampler `yaml:"sampler"`
+	Cache      rawCache   `yaml:"cache"`
+}
+
+type rawSampler struct {
+	OneOutOf string `yaml:"one-out-of"`
+	Mode     string `yaml:"mode"`
 }
 
 type rawCache struct {
@@ -45,6 +51,7 @@ type rawExporter struct {
 	Queue             string      `yaml:"queue"`
 	Template          rawTemplate `yaml:"template"`
 	WideTCPFlags      string      `yaml:"wide-tcp-flags"`
+	V5SamplingMode    string      `yaml:"v5-sampling-mode"`
 }
 
 type rawTemplate struct {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cacheflow/cache"
+	"cacheflow/capture"
 )
 
 // Bounds. Where Flexible NetFlow has a range, this holds it.
@@ -27,7 +28,8 @@ const (
 	maxQueue         = 1 << 24
 	maxRefresh       = 1_000_000_000
 	maxRefreshTime   = 24 * time.Hour
-	maxSocketPath    = 107 // sockaddr_un, less its NUL
+	maxSocketPath    = 107       // sockaddr_un, less its NUL
+	maxInterval5     = 1<<14 - 1 // NetFlow v5's sampling interval
 )
 
 // Error tells what is wrong, and where: in a file, with its line, if it came
@@ -60,6 +62,7 @@ func (c *Config) Validate() error {
 	for i := range c.Exporters {
 		checks = append(checks, c.Exporters[i].checks(fmt.Sprintf("flow-exporter.%d.", i))...)
 	}
+	checks = append(checks, c.sampler())
 	checks = append(checks, c.collectors()...)
 	for _, ch := range checks {
 		if ch.err != nil {
@@ -102,6 +105,8 @@ func (m *Monitor) checks() []check {
 		check{of + "workers", within(m.Workers, 0, maxWorkers)},
 		check{of + "ring-memory", withinSize(m.RingMemory, minRingMemory, maxRingMemory)},
 		check{of + "fragments", oneOf(m.Fragments, FragmentsJoin, FragmentsPortsZero)},
+		check{of + "sampler.one-out-of", within(m.Sampler.OneOutOf, 1, capture.MaxSamplingInterval)},
+		check{of + "sampler.mode", oneOf(m.Sampler.Mode, SamplerDeterministic, SamplerRandom)},
 		check{cacheOf + "entries", within(m.Cache.Entries, cache.MinEntries, cache.MaxEntries)},
 		check{cacheOf + "timeout.active", within(m.Cache.Active, minTimeout, cache.MaxTimeout)},
 		check{cacheOf + "timeout.inactive", within(m.Cache.Inactive, minTimeout, cache.MaxTimeout)},
@@ -153,6 +158,9 @@ func (e *Exporter) checks(of string) []check {
 	if e.Protocol != NetFlow5 && e.EngineType|e.EngineID != 0 {
 		checks = append(checks, check{of + "engine-id", fmt.Errorf("%s has none", e.Protocol)})
 	}
+	if e.Protocol != NetFlow5 && !e.V5SamplingMode {
+		checks = append(checks, check{of + "v5-sampling-mode", fmt.Errorf("%s only", NetFlow5)})
+	}
 	return checks
 }
 
@@ -196,6 +204,18 @@ func (e *Exporter) checkSource() error {
 		return fmt.Errorf("%s and the destination are not of one IP version", e.Source)
 	}
 	return nil
+}
+
+// sampler checks that every exporter can tell its collector of the sampler.
+func (c *Config) sampler() check {
+	const key = "flow-monitor.sampler.one-out-of"
+	n := c.Monitor.Sampler.OneOutOf
+	for i := range c.Exporters {
+		if e := &c.Exporters[i]; e.Protocol == NetFlow5 && n > maxInterval5 {
+			return check{key, fmt.Errorf("%d: must be at most %d, because flow-exporter %q is %s", n, maxInterval5, e.Name, NetFlow5)}
+		}
+	}
+	return check{}
 }
 
 // collectors checks that exporters can be told apart.

@@ -38,6 +38,7 @@ type Capture struct {
 	// Interfaces are names or patterns; none: those that link.Choose chooses.
 	Interfaces []string
 	Direction  Direction
+	Sampling   capture.Sampling
 	// Workers and RingMemory are AF_PACKET's, as afpacket.Config has them.
 	Workers, RingMemory int
 }
@@ -86,7 +87,7 @@ func (s *session) prepareCapture() (workers int, start func() error, err error) 
 func (s *session) openAFPacket(workers int) error {
 	c := &s.Live.Capture
 	a, err := afpacket.Open(afpacket.Config{
-		Interfaces: c.Interfaces, Workers: workers, RingMemory: c.RingMemory,
+		Interfaces: c.Interfaces, Workers: workers, RingMemory: c.RingMemory, Sampling: c.Sampling,
 		Direction: map[Direction]afpacket.Direction{
 			DirectionAuto: afpacket.Auto, DirectionIngress: afpacket.IngressOnly, DirectionBoth: afpacket.Both,
 		}[c.Direction],
@@ -112,7 +113,7 @@ func (s *session) kernelConfig() kernel.Config {
 		hook = kernel.Clsact
 	}
 	return kernel.Config{
-		Hook: hook, Simple: c.Mode == CaptureSimple, Interfaces: c.Interfaces,
+		Hook: hook, Simple: c.Mode == CaptureSimple, Interfaces: c.Interfaces, Sampling: c.Sampling,
 		Direction: map[Direction]kernel.Direction{
 			DirectionAuto: kernel.Auto, DirectionIngress: kernel.IngressOnly, DirectionBoth: kernel.Both,
 		}[c.Direction],

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -30,7 +32,10 @@ func (c Clock) Now() flow.Time { return flow.Time(time.Since(c.zero)) }
 
 // Epoch returns the wall time, in nanoseconds since 1970, of the timeline's
 // zero, as the wall clock tells it now.
-func (c Clock) Epoch() int64 { return time.Now().UnixNano() - int64(c.Now()) }
+func (c Clock) Epoch() int64 {
+	now := time.Now() // one reading of both clocks: nothing can hold us up between two
+	return now.UnixNano() - int64(now.Sub(c.zero))
+}
 
 // epoch is a Clock's Epoch, taken anew each minute: a step of the wall clock
 // shows in the export after a minute at most, and reading it costs nothing.
@@ -51,4 +56,31 @@ func (e *epoch) time() time.Time {
 		e.until = now.Add(time.Minute)
 	}
 	return e.wall
+}
+
+const (
+	// lookPeriod is how often the wall clock is looked at.
+	lookPeriod = time.Second
+	// jump is how far it moves against the timeline between two looks that it counts
+	// as a jump.
+	jump = time.Second
+)
+
+// watchClock tells of each jump of the wall clock until ctx is done: somebody set
+// it, or the host slept. What is exported follows with epoch. now is a Clock's Epoch.
+func watchClock(ctx context.Context, now func() int64, log *slog.Logger) error {
+	look := time.NewTicker(lookPeriod)
+	defer look.Stop()
+	for last := now(); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+		present := now()
+		if by := time.Duration(present - last); by.Abs() >= jump {
+			log.Warn("the wall clock jumped; exported times follow within a minute", "by", by.Round(100*time.Millisecond))
+		}
+		last = present
+	}
 }

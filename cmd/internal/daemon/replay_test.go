@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cacheflow/cache/flow"
+	"cacheflow/capture"
 	"cacheflow/capture/pcapfile"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/export"
@@ -24,15 +25,15 @@ func sink(t *testing.T) string {
 	return c.LocalAddr().String()
 }
 
-// replayCorpus replays all captures of the corpus through a cache that is too
+// replayCorpus replays all captures of the corpus, sampled, through a cache that is too
 // small for them, to exporters of each protocol.
-func replayCorpus(t *testing.T) (*ledger.Ledger, []flow.Record) {
+func replayCorpus(t *testing.T, sampling capture.Sampling) (*ledger.Ledger, []flow.Record) {
 	t.Helper()
 	paths, err := filepath.Glob("../../../capture/testdata/*.pcap")
 	if err != nil || len(paths) < 10 {
 		t.Fatalf("the corpus has %d files (%v)", len(paths), err)
 	}
-	source, err := pcapfile.OpenAll(paths, pcapfile.Options{})
+	source, err := pcapfile.OpenAll(paths, pcapfile.Options{Sampling: sampling})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,17 @@ func replayCorpus(t *testing.T) (*ledger.Ledger, []flow.Record) {
 // and records left for several reasons and to every protocol. The mutation
 // tests skip one increment after the other and expect this test to fail.
 func TestLedgerCloses(t *testing.T) {
-	l, records := replayCorpus(t)
+	for _, sampling := range []capture.Sampling{{}, {Interval: 2}, {Interval: 2, Random: true}} {
+		l, records := replayCorpus(t, sampling)
+		if sampled := sampling.Interval > 1; sampled != (l.Total().SampledOut > 0) {
+			t.Errorf("%+v: %d frames sampled out", sampling, l.Total().SampledOut)
+		}
+		checkAccount(t, l, records)
+	}
+}
+
+func checkAccount(t *testing.T, l *ledger.Ledger, records []flow.Record) {
+	t.Helper()
 	for _, i := range l.Balance() {
 		if i.Difference != 0 {
 			t.Errorf("%s: %s does not close: %d %s are %+d off", i.Scope, i.Equation, i.Left, i.Unit, i.Difference)
@@ -92,8 +103,8 @@ func TestLedgerCloses(t *testing.T) {
 
 // The same files give the same records, whatever the seed of the hash.
 func TestReplayRepeats(t *testing.T) {
-	_, a := replayCorpus(t)
-	_, b := replayCorpus(t)
+	_, a := replayCorpus(t, capture.Sampling{})
+	_, b := replayCorpus(t, capture.Sampling{})
 	if len(a) != len(b) {
 		t.Fatalf("%d and %d records", len(a), len(b))
 	}

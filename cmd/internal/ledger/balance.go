@@ -67,8 +67,8 @@ func (l *Ledger) sharedRing() bool {
 }
 
 func (b *balance) frames(scope string, i *Interface) {
-	b.add(scope, "frames", "observed = lost + in first level + in ring + ignored + undecodable + metered",
-		i.Observed, i.Lost+i.InFirstLevel+i.InRing+frames(i.Ignored)+frames(i.Undecodable)+i.Metered)
+	b.add(scope, "frames", "observed = lost + in first level + in ring + sampled out + ignored + undecodable + metered",
+		i.Observed, i.Lost+i.InFirstLevel+i.InRing+i.SampledOut+frames(i.Ignored)+frames(i.Undecodable)+i.Metered)
 }
 
 // firstLevel adds the identities of the kernel's cache, which counts packets and

@@ -21,6 +21,7 @@ type Interface struct {
 	InRing   uint64 `json:"inRing"`
 	// InFirstLevel counts frames whose sum is in the kernel's first-level cache.
 	InFirstLevel uint64   `json:"inFirstLevel"`
+	SampledOut   uint64   `json:"sampledOut"`  // not chosen by the sampler
 	Ignored      []Frames `json:"ignored"`     // left alone on purpose
 	Undecodable  []Frames `json:"undecodable"` // IP that could not be read
 	Metered      uint64   `json:"metered"`     // handed over as observations
@@ -71,7 +72,7 @@ func Interfaces(counters []capture.Counters) []Interface {
 func newInterface(c *capture.Counters) Interface {
 	i := Interface{
 		Index: c.Index, Name: c.Name, Mode: c.Mode,
-		Observed: c.Observed, Lost: c.Lost, InRing: c.InRing, InFirstLevel: c.InFirstLevel,
+		Observed: c.Observed, Lost: c.Lost, InRing: c.InRing, InFirstLevel: c.InFirstLevel, SampledOut: c.SampledOut,
 		Metered: c.Metered, Packets: c.Packets, Octets: c.Octets, Observations: c.Observations, FirstLevel: c.FirstLevel,
 		OtherHost: c.OtherHost, ClockJumps: c.ClockJumps,
 	}
@@ -97,6 +98,7 @@ func (l *Ledger) Total() Interface {
 		t.Lost += i.Lost
 		t.InRing += i.InRing
 		t.InFirstLevel += i.InFirstLevel
+		t.SampledOut += i.SampledOut
 		t.Observations += i.Observations
 		t.FirstLevel.Add(&i.FirstLevel)
 		t.Ignored = addFrames(t.Ignored, i.Ignored)

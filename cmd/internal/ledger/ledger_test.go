@@ -37,13 +37,13 @@ func closed(r *rand.Rand, shared bool) *Ledger {
 		}
 		f.Packets = f.Metered + n()
 		f.Octets = 500*f.Packets + n()
-		f.Observations, f.InFirstLevel = f.Metered, n()
+		f.Observations, f.InFirstLevel, f.SampledOut = f.Metered, n(), n()
 		part := func() capture.Sum { return capture.Sum{Packets: n(), Octets: n()} }
 		f.FirstLevel = capture.FirstLevel{Lost: part(), Content: part(), InRing: part(), HandedOver: part()}
 		for _, s := range []capture.Sum{f.FirstLevel.Lost, f.FirstLevel.Content, f.FirstLevel.InRing, f.FirstLevel.HandedOver} {
 			f.FirstLevel.Counted.Add(s)
 		}
-		f.Observed = f.Lost + f.InFirstLevel + f.InRing + f.Metered + f.Ignored[0].Frames + f.Ignored[1].Frames + f.Undecodable[0].Frames
+		f.Observed = f.Lost + f.InFirstLevel + f.InRing + f.SampledOut + f.Metered + f.Ignored[0].Frames + f.Ignored[1].Frames + f.Undecodable[0].Frames
 		if shared {
 			ring.Observed += f.Observed
 			ring.Lost += f.Lost
@@ -145,7 +145,7 @@ func TestSharedRing(t *testing.T) {
 }
 
 func TestInterfacesMerge(t *testing.T) {
-	a := capture.Counters{Index: 2, Name: "eth0", Mode: "af_packet", Observed: 10, Lost: 1, InRing: 1, Metered: 6, Packets: 7, Octets: 700, OtherHost: 1, ClockJumps: 1}
+	a := capture.Counters{Index: 2, Name: "eth0", Mode: "af_packet", Observed: 13, Lost: 1, InRing: 1, SampledOut: 3, Metered: 6, Packets: 7, Octets: 700, OtherHost: 1, ClockJumps: 1}
 	a.NotMetered[capture.NonIP] = 1
 	a.NotMetered[capture.BadVersion] = 1
 	b := a
@@ -155,7 +155,7 @@ func TestInterfacesMerge(t *testing.T) {
 	got := Interfaces([]capture.Counters{again, a, ring, b})
 	want := []Interface{
 		{Name: "ring", Mode: "af_packet", Observed: 5, Lost: 5},
-		{Index: 2, Name: "eth0", Mode: "af_packet", Observed: 20, Lost: 2, InRing: 2, Metered: 12, Packets: 14, Octets: 1400, OtherHost: 2, ClockJumps: 2,
+		{Index: 2, Name: "eth0", Mode: "af_packet", Observed: 26, Lost: 2, InRing: 2, SampledOut: 6, Metered: 12, Packets: 14, Octets: 1400, OtherHost: 2, ClockJumps: 2,
 			Ignored:     []Frames{{"non-IP", 2}, {"leaving", 1}},
 			Undecodable: []Frames{{"bad IP version", 1}}},
 		{Index: 7, Name: "eth0", Mode: "af_packet"},

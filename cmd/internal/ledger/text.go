@@ -59,7 +59,7 @@ func (p *printer) row(label string, figures ...uint64) {
 func (p *printer) sum(label string, s Sum) { p.row(label, s.Count, s.Packets, s.Octets) }
 
 func (p *printer) capture(l *Ledger) {
-	p.heading("CAPTURE (frames)", "observed", "lost", "in first level", "in ring", "ignored", "undecodable", "metered")
+	p.heading("CAPTURE (frames)", "observed", "lost", "in first level", "in ring", "sampled out", "ignored", "undecodable", "metered")
 	interfaces := append(l.Interfaces[:len(l.Interfaces):len(l.Interfaces)], l.Total())
 	for i := range interfaces {
 		n := &interfaces[i]
@@ -67,7 +67,7 @@ func (p *printer) capture(l *Ledger) {
 		if n.Mode != "" {
 			label += " (" + n.Mode + ")"
 		}
-		p.row(label, n.Observed, n.Lost, n.InFirstLevel, n.InRing, frames(n.Ignored), frames(n.Undecodable), n.Metered)
+		p.row(label, n.Observed, n.Lost, n.InFirstLevel, n.InRing, n.SampledOut, frames(n.Ignored), frames(n.Undecodable), n.Metered)
 	}
 	total := &interfaces[len(interfaces)-1]
 	for _, f := range total.Ignored {
@@ -160,5 +160,5 @@ func (p *printer) verdict(scope, equation string, units []Identity) {
 	case len(open) > 0:
 		verdict = "in flight: " + strings.Join(open, ", ")
 	}
-	fmt.Fprintf(p.w, "  %-*s %-78s %s\n", labelWidth-2, scope, equation, verdict)
+	fmt.Fprintf(p.w, "  %-*s %-92s %s\n", labelWidth-2, scope, equation, verdict)
 }
