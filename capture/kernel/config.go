@@ -5,6 +5,9 @@ package kernel
 import (
 	"errors"
 	"log/slog"
+	"maps"
+	"path"
+	"slices"
 	"time"
 
 	"cacheflow/cache/flow"
@@ -57,6 +60,9 @@ type Config struct {
 	// Interfaces are names or patterns, as link.Choose takes them.
 	Interfaces []string
 	Direction  Direction
+	// Directions has another direction for some of them, by name or pattern as path.Match
+	// takes it; a name goes before a pattern.
+	Directions map[string]Direction
 	Hook       Hook
 	// Simple takes the simple flavour of the first level, which is dearer.
 	Simple bool
@@ -79,6 +85,19 @@ type Config struct {
 	Decoder Decoder
 	// Log is told once what is captured and what that means; nil says nothing.
 	Log *slog.Logger
+}
+
+// direction returns that of an interface.
+func (c *Config) direction(name string) Direction {
+	if d, ok := c.Directions[name]; ok {
+		return d
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(c.Directions)) {
+		if ok, _ := path.Match(pattern, name); ok {
+			return c.Directions[pattern]
+		}
+	}
+	return c.Direction
 }
 
 // withDefaults returns c with its zero values filled in, or what is wrong in it.

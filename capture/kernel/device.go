@@ -36,7 +36,7 @@ func (c *Capture) flagsOf(l *link.Link, selected bool) (f bpf.ProgramDeviceFlag)
 	if !selected {
 		return f
 	}
-	switch c.cfg.Direction {
+	switch c.cfg.direction(l.Name) {
 	case Auto:
 		f |= bpf.ProgramDeviceFlagDEVICE_INGRESS | bpf.ProgramDeviceFlagDEVICE_EGRESS
 	case IngressOnly:

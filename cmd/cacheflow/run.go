@@ -42,7 +42,7 @@ func newRun() *cobra.Command {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.interfaces, "interface", "i", nil, "meter the interface of this `name or pattern`; may be repeated")
 	flags.StringVar(&f.capture, "capture", "auto", "auto, ebpf, clsact, simple or afpacket")
-	flags.StringVar(&f.direction, "direction", "auto", "auto, ingress or both")
+	flags.StringVar(&f.direction, "direction", "auto", "auto, ingress, egress or both")
 	flags.IntVar(&f.workers, "workers", 0, "capture workers (default the number of CPUs)")
 	flags.DurationVar(&f.duration, "for", 0, "stop after this time")
 	flags.StringVar(&f.socket, "socket", "", "control socket (default "+control.DefaultPath(os.Getuid(), os.Getenv)+")")
@@ -70,7 +70,8 @@ func (f *runFlags) run(c *cobra.Command) error {
 	live := &daemon.Live{
 		Capture: daemon.Capture{
 			Mode: captureMode(cfg.Monitor.Capture), Interfaces: cfg.Monitor.Interfaces, Direction: direction(cfg.Monitor.Direction),
-			Workers: cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory), Sampling: sampling(cfg.Monitor.Sampler),
+			Directions: directions(cfg.Monitor.Directions),
+			Workers:    cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory), Sampling: sampling(cfg.Monitor.Sampler),
 		},
 		Fragments: decoderOptions(&cfg.Monitor), Cache: cacheConfig(&cfg.Monitor), MeterOwn: cfg.Monitor.OwnExports,
 		Exporters: exporters, Socket: cfg.Control.Socket, SocketMode: cfg.Control.Mode,
@@ -121,10 +122,20 @@ func direction(d config.Direction) daemon.Direction {
 	switch d {
 	case config.DirectionIngress:
 		return daemon.DirectionIngress
+	case config.DirectionEgress:
+		return daemon.DirectionEgress
 	case config.DirectionBoth:
 		return daemon.DirectionBoth
 	}
 	return daemon.DirectionAuto
+}
+
+func directions(in map[string]config.Direction) map[string]daemon.Direction {
+	out := map[string]daemon.Direction{}
+	for name, d := range in {
+		out[name] = direction(d)
+	}
+	return out
 }
 
 func captureMode(c config.Capture) daemon.CaptureMode {

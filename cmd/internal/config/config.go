@@ -29,6 +29,8 @@ type Monitor struct {
 	// chooses.
 	Interfaces []string
 	Direction  Direction
+	// Directions has another direction for some interfaces, by name or pattern.
+	Directions map[string]Direction
 	Capture    Capture
 	Workers    int   // 0: one for each CPU
 	RingMemory int64 // octets of each worker's rings, whatever the number of interfaces
@@ -65,9 +67,10 @@ type Cache struct {
 type Direction string
 
 const (
-	DirectionAuto    Direction = "auto"    // both for one interface, ingress for several
+	DirectionAuto    Direction = "auto"    // each packet once, as far as the capture can
 	DirectionIngress Direction = "ingress" // what comes in
-	DirectionBoth    Direction = "both"    // what leaves as well
+	DirectionEgress  Direction = "egress"  // what leaves
+	DirectionBoth    Direction = "both"    // what comes in and what leaves
 )
 
 // Capture chooses the Observation Point.

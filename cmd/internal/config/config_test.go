@@ -192,7 +192,7 @@ var faults = []struct{ text, want string }{
 	{"flow-monitor:\n  interfaces: [a/b]\n", `c.yaml:2: flow-monitor: interfaces 0: "a/b": an interface's name has no slash and no blank`},
 	{"flow-monitor:\n  interfaces: [abcdefghijklmnop]\n", `c.yaml:2: flow-monitor: interfaces 0: "abcdefghijklmnop": an interface's name has at most 15 characters`},
 	{"flow-monitor:\n  interfaces: ['']\n", `c.yaml:2: flow-monitor: interfaces 0: an empty name`},
-	{"flow-monitor:\n  direction: egress\n", `c.yaml:2: flow-monitor: direction: "egress": must be auto, ingress, both`},
+	{"flow-monitor:\n  direction: sideways\n", `c.yaml:2: flow-monitor: direction: "sideways": must be auto, ingress, egress, both`},
 	{"flow-monitor:\n  capture: pcap\n", `c.yaml:2: flow-monitor: capture: "pcap": must be auto, ebpf, clsact, simple, afpacket`},
 	{"flow-monitor:\n  fragments: drop\n", `c.yaml:2: flow-monitor: fragments: "drop": must be join, ports-zero`},
 	{"flow-monitor:\n  workers: 257\n", `c.yaml:2: flow-monitor: workers: 257: must be 0 to 256`},

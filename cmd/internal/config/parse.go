@@ -80,6 +80,12 @@ func (r *reader) monitor(in *rawMonitor) {
 	m := &r.c.Monitor
 	m.Interfaces = in.Interfaces
 	assign(&m.Direction, Direction(in.Direction))
+	for name, d := range in.Directions {
+		if m.Directions == nil {
+			m.Directions = map[string]Direction{}
+		}
+		m.Directions[name] = Direction(d)
+	}
 	assign(&m.Capture, Capture(in.Capture))
 	assign(&m.Fragments, Fragments(in.Fragments))
 	r.integer(of+"workers", in.Workers, &m.Workers)

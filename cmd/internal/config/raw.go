@@ -9,16 +9,19 @@ type raw struct {
 }
 
 type rawMonitor struct {
-	Interfaces []string   `yaml:"interfaces"`
-	Direction  string     `yaml:"direction"`
-	Capture    string     `yaml:"capture"`
-	Workers    string     `yaml:"workers"`
-	RingMemory string     `yaml:"ring-memory"`
-	Fragments  string     `yaml:"fragments"`
-	OwnExports string     `yaml:"own-exports"`
-	Sampler    rawSampler `yaml:"sampler"`
-	Cache      rawCache   `yaml:"cache"`
+	Interfaces []string      `yaml:"interfaces"`
+	Direction  string        `yaml:"direction"`
+	Directions rawDirections `yaml:"interface-direction"`
+	Capture    string        `yaml:"capture"`
+	Workers    string        `yaml:"workers"`
+	RingMemory string        `yaml:"ring-memory"`
+	Fragments  string        `yaml:"fragments"`
+	OwnExports string        `yaml:"own-exports"`
+	Sampler    rawSampler    `yaml:"sampler"`
+	Cache      rawCache      `yaml:"cache"`
 }
+
+type rawDirections map[string]string
 
 type rawSampler struct {
 	OneOutOf string `yaml:"one-out-of"`

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"path"
@@ -99,8 +100,8 @@ func (c *Config) errorAt(key string, err error) *Error {
 
 func (m *Monitor) checks() []check {
 	const of, cacheOf = "flow-monitor.", "flow-monitor.cache."
-	return append(interfaceChecks(m.Interfaces),
-		check{of + "direction", oneOf(m.Direction, DirectionAuto, DirectionIngress, DirectionBoth)},
+	return append(append(interfaceChecks(m.Interfaces), directionChecks(m.Directions)...),
+		check{of + "direction", direction(m.Direction)},
 		check{of + "capture", oneOf(m.Capture, CaptureAuto, CaptureEBPF, CaptureClsact, CaptureSimple, CaptureAFPacket)},
 		check{of + "workers", within(m.Workers, 0, maxWorkers)},
 		check{of + "ring-memory", withinSize(m.RingMemory, minRingMemory, maxRingMemory)},
@@ -119,6 +120,18 @@ func interfaceChecks(names []string) (checks []check) {
 		checks = append(checks, check{fmt.Sprintf("flow-monitor.interfaces.%d", i), interfaceName(name, names[:i])})
 	}
 	return checks
+}
+
+func directionChecks(directions map[string]Direction) (checks []check) {
+	for _, name := range slices.Sorted(maps.Keys(directions)) {
+		at := "flow-monitor.interface-direction." + name
+		checks = append(checks, check{at, interfaceName(name, nil)}, check{at, direction(directions[name])})
+	}
+	return checks
+}
+
+func direction(d Direction) error {
+	return oneOf(d, DirectionAuto, DirectionIngress, DirectionEgress, DirectionBoth)
 }
 
 func interfaceName(name string, before []string) error {

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"time"
 
@@ -24,12 +25,13 @@ const (
 )
 
 // Direction chooses at which side of the interfaces packets are metered.
-type Direction uint8
+type Direction = kernel.Direction
 
 const (
-	DirectionAuto    Direction = iota // each packet once, as far as the capture can
-	DirectionIngress                  // what arrives
-	DirectionBoth                     // what leaves as well
+	DirectionAuto    = kernel.Auto // each packet once, as far as the capture can
+	DirectionIngress = kernel.IngressOnly
+	DirectionEgress  = kernel.EgressOnly // eBPF only
+	DirectionBoth    = kernel.Both
 )
 
 // Capture selects what is metered, and how.
@@ -38,6 +40,9 @@ type Capture struct {
 	// Interfaces are names or patterns; none: those that link.Choose chooses.
 	Interfaces []string
 	Direction  Direction
+	// Directions has another direction for some interfaces, by name or pattern; eBPF
+	// only.
+	Directions map[string]Direction
 	Sampling   capture.Sampling
 	// Workers and RingMemory are AF_PACKET's, as afpacket.Config has them.
 	Workers, RingMemory int
@@ -68,6 +73,10 @@ func (s *session) prepareCapture() (workers int, start func() error, err error) 
 			return 0, nil, err
 		}
 		because = err
+	}
+	if c.Direction == DirectionEgress || len(c.Directions) > 0 {
+		err := errors.New("direction egress, and a direction for single interfaces, take the eBPF capture")
+		return 0, nil, errors.Join(err, because)
 	}
 	workers = c.Workers
 	if workers == 0 {
@@ -114,9 +123,7 @@ func (s *session) kernelConfig() kernel.Config {
 	}
 	return kernel.Config{
 		Hook: hook, Simple: c.Mode == CaptureSimple, Interfaces: c.Interfaces, Sampling: c.Sampling,
-		Direction: map[Direction]kernel.Direction{
-			DirectionAuto: kernel.Auto, DirectionIngress: kernel.IngressOnly, DirectionBoth: kernel.Both,
-		}[c.Direction],
+		Direction: c.Direction, Directions: c.Directions,
 		Generation: min(s.Live.Cache.Active, s.Live.Cache.Inactive) / 4,
 		Now:        s.now,
 		Decoder:    capture.NewDecoder(s.Fragments),
