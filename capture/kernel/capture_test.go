@@ -34,7 +34,9 @@ func TestDirectionOfAnInterface(t *testing.T) {
 // A device is found wherever it had to go, until the places for it are full.
 func TestDeviceTable(t *testing.T) {
 	p := &program{devices: make([]uint64, bpf.Devices)}
-	at := func(n int) *device { return &device{Link: link.Link{Index: uint32(5 + n*bpf.Devices)}, place: uint16(n)} }
+	at := func(n int) *device {
+		return &device{Link: link.Link{Index: uint32(5 + n*bpf.Devices)}, place: uint16(n)}
+	}
 	for n := range bpf.DeviceProbes {
 		if err := p.set(at(n)); err != nil {
 			t.Fatal(err)
