@@ -101,10 +101,14 @@ func (t *Table) route(i uint32) {
 	s, n, r := &t.sums[i], &t.nodes[i], &t.out.Route
 	*r = flow.Route{}
 	egress := t.router.Lookup(&s.Key, s.FlowLabel, r)
-	if s.Egress == 0 {
+	switch s.Egress {
+	case 0:
 		s.Egress = egress
-	} else { // the packet was seen leaving: the table cannot know better
+	case egress:
 		r.Status = flow.Forwarded
+	default: // the packet was seen leaving elsewhere: the table does not know by which gateway
+		r.Status = flow.Forwarded
+		r.NextHop, r.NextHopVersion = [16]byte{}, 0
 	}
 	n.nextHopVersion, n.srcPrefixLen, n.dstPrefixLen, n.status = r.NextHopVersion, r.SrcPrefixLen, r.DstPrefixLen, r.Status
 	if r.NextHopVersion != 0 {

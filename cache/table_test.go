@@ -136,6 +136,7 @@ type fixedRouter struct{ asked int }
 func (f *fixedRouter) Lookup(_ *flow.Key, _ uint32, r *flow.Route) uint32 {
 	f.asked++
 	r.DstPrefixLen, r.Status = 24, flow.Forwarded
+	r.NextHop, r.NextHopVersion = [16]byte{192, 0, 2, 1}, 4
 	return 7
 }
 
@@ -147,18 +148,22 @@ func TestRouteIsAskedOncePerFlow(t *testing.T) {
 	p := testPacket(1, 3600*second)
 	seenLeaving := testPacket(2, 3600*second)
 	seenLeaving.Direction, seenLeaving.Egress = flow.Egress, 9
+	seenThere := testPacket(3, 3600*second)
+	seenThere.Egress = 7
 	for range 10 {
-		table.Observe([]flow.Packet{p, seenLeaving})
+		table.Observe([]flow.Packet{p, seenLeaving, seenThere})
 	}
 	table.Flush(10)
-	if router.asked != 2 {
-		t.Fatalf("the router was asked %d times for two flows", router.asked)
+	if router.asked != 3 {
+		t.Fatalf("the router was asked %d times for three flows", router.asked)
 	}
-	if r := (*records)[0]; r.Egress != 7 || r.DstPrefixLen != 24 || r.Status != flow.Forwarded {
-		t.Fatalf("the route is not in the record: %+v", r)
+	for _, i := range []int{0, 2} {
+		if r := (*records)[i]; r.Egress != 7 || r.DstPrefixLen != 24 || r.Status != flow.Forwarded || r.NextHopAddr().String() != "192.0.2.1" {
+			t.Fatalf("the route is not in the record: %+v", r)
+		}
 	}
-	if r := (*records)[1]; r.Egress != 9 {
-		t.Fatalf("the observed egress interface gave way to the looked-up one: %+v", r)
+	if r := (*records)[1]; r.Egress != 9 || r.NextHopVersion != 0 {
+		t.Fatalf("the observed egress interface gave way to the looked-up one, or got its next hop: %+v", r)
 	}
 }
 
