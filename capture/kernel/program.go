@@ -227,7 +227,7 @@ func mapArray[T any](p *program, name string) ([]T, error) {
 	}
 	b, err := p.mmap(m.FD(), 0, n*int(m.ValueSize()), unix.PROT_READ|unix.PROT_WRITE)
 	if err != nil {
-		return nil, fmt.Errorf("map %v: %w", m, err)
+		return nil, fmt.Errorf("map %s, %d octets: %w", name, n*int(m.ValueSize()), err)
 	}
 	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), n), nil
 }

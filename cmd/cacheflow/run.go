@@ -71,6 +71,8 @@ func (f *runFlags) run(c *cobra.Command) error {
 		Capture: daemon.Capture{
 			Mode: captureMode(cfg.Monitor.Capture), Interfaces: cfg.Monitor.Interfaces, Direction: direction(cfg.Monitor.Direction),
 			Directions: directions(cfg.Monitor.Directions),
+			FirstLevel: cfg.Monitor.FirstLevel.Entries,
+			FirstRing:  int(cfg.Monitor.FirstLevel.Ring),
 			Workers:    cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory), Sampling: sampling(cfg.Monitor.Sampler),
 		},
 		Fragments: decoderOptions(&cfg.Monitor), Cache: cacheConfig(&cfg.Monitor), MeterOwn: cfg.Monitor.OwnExports,

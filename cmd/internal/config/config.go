@@ -34,6 +34,8 @@ type Monitor struct {
 	Capture    Capture
 	Workers    int   // 0: one for each CPU
 	RingMemory int64 // octets of each worker's rings, whatever the number of interfaces
+	// FirstLevel sizes the kernel's cache; 0 chooses by the memory and the CPUs.
+	FirstLevel FirstLevel
 	Fragments  Fragments
 	// OwnExports has the exporter's own datagrams metered too.
 	OwnExports bool
@@ -54,6 +56,12 @@ const (
 	SamplerDeterministic SamplerMode = "deterministic" // the first
 	SamplerRandom        SamplerMode = "random"        // one by chance
 )
+
+// FirstLevel is the cache inside the kernel, for each CPU: powers of two.
+type FirstLevel struct {
+	Entries int   // flows of one generation
+	Ring    int64 // octets
+}
 
 // Cache is the flow cache. Its entries are shared out to the workers.
 type Cache struct {

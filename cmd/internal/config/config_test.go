@@ -41,6 +41,7 @@ func TestReference(t *testing.T) {
 
 	want := Default()
 	want.Monitor.Interfaces = []string{"eth0", "ppp*"}
+	want.Monitor.Directions = map[string]Direction{"eth0": DirectionIngress}
 	want.Control.Socket = "/run/cacheflow.sock"
 	want.Exporters = []Exporter{ipfix, v9, v5}
 	if d := equal(want, got); d != "" {
@@ -79,7 +80,9 @@ func TestReferenceNamesEveryKey(t *testing.T) {
 			if _, again := found[key]; !again {
 				found[key] = n.Content[i].HeadComment
 			}
-			walk(key, n.Content[i+1])
+			if key != "flow-monitor.interface-direction" { // whose keys are names
+				walk(key, n.Content[i+1])
+			}
 		}
 		for i := 0; n.Kind == yaml.SequenceNode && i < len(n.Content); i++ {
 			if item := n.Content[i]; item.Kind == yaml.MappingNode && item.Content[0].HeadComment == "" {
@@ -192,6 +195,8 @@ var faults = []struct{ text, want string }{
 	{"flow-monitor:\n  interfaces: [a/b]\n", `c.yaml:2: flow-monitor: interfaces 0: "a/b": an interface's name has no slash and no blank`},
 	{"flow-monitor:\n  interfaces: [abcdefghijklmnop]\n", `c.yaml:2: flow-monitor: interfaces 0: "abcdefghijklmnop": an interface's name has at most 15 characters`},
 	{"flow-monitor:\n  interfaces: ['']\n", `c.yaml:2: flow-monitor: interfaces 0: an empty name`},
+	{"flow-monitor:\n  first-level:\n    entries: 1000\n", `c.yaml:3: flow-monitor: first-level entries: 1000: must be 0, or a power of two from 256 to 1048576`},
+	{"flow-monitor:\n  interface-direction: {wan: up}\n", `c.yaml:2: flow-monitor: interface-direction wan: "up": must be auto, ingress, egress, both`},
 	{"flow-monitor:\n  direction: sideways\n", `c.yaml:2: flow-monitor: direction: "sideways": must be auto, ingress, egress, both`},
 	{"flow-monitor:\n  capture: pcap\n", `c.yaml:2: flow-monitor: capture: "pcap": must be auto, ebpf, clsact, simple, afpacket`},
 	{"flow-monitor:\n  fragments: drop\n", `c.yaml:2: flow-monitor: fragments: "drop": must be join, ports-zero`},

@@ -93,6 +93,11 @@ func (r *reader) monitor(in *rawMonitor) {
 		m.RingMemory, err = size(s)
 		return err
 	})
+	r.integer(of+"first-level.entries", in.FirstLevel.Entries, &m.FirstLevel.Entries)
+	r.set(of+"first-level.ring", in.FirstLevel.Ring, func(s string) (err error) {
+		m.FirstLevel.Ring, err = size(s)
+		return err
+	})
 	r.boolean(of+"own-exports", in.OwnExports, &m.OwnExports)
 	r.integer(of+"sampler.one-out-of", in.Sampler.OneOutOf, &m.Sampler.OneOutOf)
 	assign(&m.Sampler.Mode, SamplerMode(in.Sampler.Mode))

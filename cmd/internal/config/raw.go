@@ -15,10 +15,16 @@ type rawMonitor struct {
 	Capture    string        `yaml:"capture"`
 	Workers    string        `yaml:"workers"`
 	RingMemory string        `yaml:"ring-memory"`
+	FirstLevel rawFirstLevel `yaml:"first-level"`
 	Fragments  string        `yaml:"fragments"`
 	OwnExports string        `yaml:"own-exports"`
 	Sampler    rawSampler    `yaml:"sampler"`
 	Cache      rawCache      `yaml:"cache"`
+}
+
+type rawFirstLevel struct {
+	Entries string `yaml:"entries"`
+	Ring    string `yaml:"ring"`
 }
 
 type rawDirections map[string]string

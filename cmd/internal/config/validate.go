@@ -22,15 +22,20 @@ const (
 	maxWorkers       = 256
 	minRingMemory    = 1 << 20
 	maxRingMemory    = 64 << 30
-	minTimeout       = time.Second
-	minMTU           = 256        // holds the longest template and record
-	maxMTU           = 65535 - 28 // IPv4 and UDP headers
-	maxRate          = 10_000_000
-	maxQueue         = 1 << 24
-	maxRefresh       = 1_000_000_000
-	maxRefreshTime   = 24 * time.Hour
-	maxSocketPath    = 107       // sockaddr_un, less its NUL
-	maxInterval5     = 1<<14 - 1 // NetFlow v5's sampling interval
+	minFirstLevel    = 256
+	maxFirstLevel    = 1 << 20
+	// A ring is a page at least; pages have up to 64 KiB.
+	minFirstLevelRing = 64 << 10
+	maxFirstLevelRing = 1 << 30
+	minTimeout        = time.Second
+	minMTU            = 256        // holds the longest template and record
+	maxMTU            = 65535 - 28 // IPv4 and UDP headers
+	maxRate           = 10_000_000
+	maxQueue          = 1 << 24
+	maxRefresh        = 1_000_000_000
+	maxRefreshTime    = 24 * time.Hour
+	maxSocketPath     = 107       // sockaddr_un, less its NUL
+	maxInterval5      = 1<<14 - 1 // NetFlow v5's sampling interval
 )
 
 // Error tells what is wrong, and where: in a file, with its line, if it came
@@ -105,6 +110,8 @@ func (m *Monitor) checks() []check {
 		check{of + "capture", oneOf(m.Capture, CaptureAuto, CaptureEBPF, CaptureClsact, CaptureSimple, CaptureAFPacket)},
 		check{of + "workers", within(m.Workers, 0, maxWorkers)},
 		check{of + "ring-memory", withinSize(m.RingMemory, minRingMemory, maxRingMemory)},
+		check{of + "first-level.entries", powerOfTwo(int64(m.FirstLevel.Entries), minFirstLevel, maxFirstLevel)},
+		check{of + "first-level.ring", powerOfTwo(m.FirstLevel.Ring, minFirstLevelRing, maxFirstLevelRing)},
 		check{of + "fragments", oneOf(m.Fragments, FragmentsJoin, FragmentsPortsZero)},
 		check{of + "sampler.one-out-of", within(m.Sampler.OneOutOf, 1, capture.MaxSamplingInterval)},
 		check{of + "sampler.mode", oneOf(m.Sampler.Mode, SamplerDeterministic, SamplerRandom)},
@@ -128,6 +135,14 @@ func directionChecks(directions map[string]Direction) (checks []check) {
 		checks = append(checks, check{at, interfaceName(name, nil)}, check{at, direction(directions[name])})
 	}
 	return checks
+}
+
+// powerOfTwo takes 0 as well.
+func powerOfTwo(n, least, most int64) error {
+	if n != 0 && (n < least || n > most || n&(n-1) != 0) {
+		return fmt.Errorf("%d: must be 0, or a power of two from %d to %d", n, least, most)
+	}
+	return nil
 }
 
 func direction(d Direction) error {

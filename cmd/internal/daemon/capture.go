@@ -44,6 +44,8 @@ type Capture struct {
 	// only.
 	Directions map[string]Direction
 	Sampling   capture.Sampling
+	// FirstLevel and FirstRing are eBPF's, as kernel.Config has Entries and Ring.
+	FirstLevel, FirstRing int
 	// Workers and RingMemory are AF_PACKET's, as afpacket.Config has them.
 	Workers, RingMemory int
 }
@@ -124,6 +126,7 @@ func (s *session) kernelConfig() kernel.Config {
 	return kernel.Config{
 		Hook: hook, Simple: c.Mode == CaptureSimple, Interfaces: c.Interfaces, Sampling: c.Sampling,
 		Direction: c.Direction, Directions: c.Directions,
+		Entries: c.FirstLevel, Ring: c.FirstRing,
 		Generation: min(s.Live.Cache.Active, s.Live.Cache.Inactive) / 4,
 		Now:        s.now,
 		Decoder:    capture.NewDecoder(s.Fragments),
