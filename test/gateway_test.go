@@ -57,19 +57,21 @@ const (
 // the gateway's kernel says of them and with where their packets went, for both
 // ways in which the kernel chooses among several paths.
 func TestGateway(t *testing.T) {
-	t.Run("paths by addresses", func(t *testing.T) { testGateway(t, "0") })
-	t.Run("paths by ports", func(t *testing.T) { testGateway(t, "1") })
+	binary.InBothModes(t, func(t *testing.T, m binary.Mode) {
+		t.Run("paths by addresses", func(t *testing.T) { testGateway(t, m, "0") })
+		t.Run("paths by ports", func(t *testing.T) { testGateway(t, m, "1") })
+	})
 }
 
-func testGateway(t *testing.T, policy string) {
+func testGateway(t *testing.T, m binary.Mode, policy string) {
 	l := newLab(t, policy)
 	nfcapd := judge.StartNfcapd(t, judge.NfcapdConfig{Command: l.gateway.Command, Address: netip.MustParseAddrPort("127.0.0.1:2055")})
 	// Without -i a gateway meters every interface that is up and has an address.
-	daemon := binary.Run(t, l.gateway.Command, "-e", nfcapd.Address.String())
+	daemon := binary.Run(t, m, l.gateway.Command, "-e", nfcapd.Address.String())
 	for _, d := range destinations {
 		l.send(t, &d)
 	}
-	time.Sleep(300 * time.Millisecond) // for the last packets to be metered
+	time.Sleep(300 * time.Millisecond) // for the last packets to arrive
 	showsLocalAndNull(t, daemon)
 	daemon.Stop(20 * time.Second)
 	nfcapd.Stop()
@@ -261,14 +263,21 @@ func routeGet(t *testing.T, ns *netns.NS, args ...string) route {
 	return rs[0]
 }
 
-// showsLocalAndNull looks at the router's own output for both.
+// showsLocalAndNull waits until the router's own output has both: what the kernel
+// has counted is in the cache within a second.
 func showsLocalAndNull(t *testing.T, d *binary.Daemon) {
 	t.Helper()
-	out := d.Show("ip cache flow")
 	for _, row := range []string{`(?m)^lan +10\.1\.0\.2 +Local +10\.1\.0\.1 `, `(?m)^lan +10\.1\.0\.2 +Null +10\.60\.1\.1 `,
 		`(?m)^lan +10\.1\.0\.2 +wan0 +10\.50\.1\.1 `, `(?m)^lan +10\.1\.0\.2 +wan1 +203\.0\.113\.7 `} {
-		if !regexp.MustCompile(row).MatchString(out) {
-			t.Errorf("show ip cache flow has no row %s:\n%s", row, out)
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			out := d.Show("ip cache flow")
+			if regexp.MustCompile(row).MatchString(out) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("show ip cache flow has no row %s:\n%s", row, out)
+				break
+			}
 		}
 	}
 }

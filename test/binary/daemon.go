@@ -26,11 +26,11 @@ type Daemon struct {
 
 // Run starts `cacheflow run` with further arguments where command says, and
 // returns when it answers on its control socket.
-func Run(t testing.TB, command process.Command, args ...string) *Daemon {
+func Run(t testing.TB, m Mode, command process.Command, args ...string) *Daemon {
 	t.Helper()
 	dir := t.TempDir()
 	d := &Daemon{Socket: filepath.Join(dir, "control"), t: t, command: command, path: Path(t), ledger: filepath.Join(dir, "ledger.json")}
-	args = append([]string{"run", "--socket", d.Socket, "--ledger", d.ledger}, args...)
+	args = append([]string{"run", "--capture", string(m), "--socket", d.Socket, "--ledger", d.ledger}, args...)
 	d.Process = process.Start(t, command.Make(d.path, args...), func(*process.Process) bool {
 		return exec.Command(d.path, "show", "ledger", "--json", "--socket", d.Socket).Run() == nil
 	})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cacheflow/test/binary"
 	"cacheflow/test/judge"
 	"cacheflow/test/traffic"
 
@@ -18,9 +19,9 @@ import (
 // A flood of one-packet flows from random sources: memory stays as it is, a
 // flow of 1 Mb/s beside it is exact, and what the collector could not be sent is
 // declared.
-func TestFlood(t *testing.T) { withstands(t, flood) }
+func TestFlood(t *testing.T) { binary.InBothModes(t, withstands(flood)) }
 
-func flood(t *testing.T) (lost []string) {
+func flood(t *testing.T, m binary.Mode) (lost []string) {
 	const rate = 200_000
 	last := 6 * time.Second
 	if long {
@@ -32,7 +33,7 @@ func flood(t *testing.T) (lost []string) {
 		t.Fatal(err)
 	}
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{Buffer: 4 << 20})
-	d := start(t, l.meter, "-i", "in", "-c", slowExport(t, collector))
+	d := start(t, m, l.meter, "-i", "in", "-c", slowExport(t, collector))
 	beside := besideFlow(t, l, last)
 	warm, begun := 0, time.Now()
 	for time.Since(begun) < last {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"cacheflow/test/binary"
 	"cacheflow/test/judge"
 	"cacheflow/test/netns"
 	"cacheflow/test/sender"
@@ -17,7 +18,9 @@ import (
 
 // An interface goes and comes again, with another index, while another one is
 // metered: what each carried is accounted for.
-func TestInterfaceComesAgain(t *testing.T) {
+func TestInterfaceComesAgain(t *testing.T) { binary.InBothModes(t, interfaceComesAgain) }
+
+func interfaceComesAgain(t *testing.T, m binary.Mode) {
 	const again = 3
 	l := newLab(t)
 	pair := func() *sender.Sender {
@@ -26,7 +29,7 @@ func TestInterfaceComesAgain(t *testing.T) {
 	}
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{})
 	far := pair()
-	d := start(t, l.meter, "-i", "in", "-i", "ppp*", "-e", collector.Address.String())
+	d := start(t, m, l.meter, "-i", "in", "-i", "ppp*", "-e", collector.Address.String())
 	datagrams(t, far, 1000, 500)
 	datagrams(t, l.sender, 2000, 500)
 	for i := range again {
@@ -74,7 +77,9 @@ func seen(l *ledger, name string) (interfaces int) {
 
 // Two hundred interfaces by one pattern, in the memory that two workers have for
 // their rings.
-func TestManyInterfaces(t *testing.T) {
+func TestManyInterfaces(t *testing.T) { binary.InBothModes(t, manyInterfaces) }
+
+func manyInterfaces(t *testing.T, m binary.Mode) {
 	const interfaces, each = 200, 20
 	host, meter := netns.New(t), netns.New(t)
 	for _, ns := range []*netns.NS{host, meter} {
@@ -84,12 +89,12 @@ func TestManyInterfaces(t *testing.T) {
 	links(t, host, interfaces, "link set p%d up")
 	links(t, meter, interfaces, "link set d%d up")
 	collector := nfcapd(t, meter, judge.NfcapdConfig{})
-	d := start(t, meter, "-i", "d*", "--workers", "2", "-e", collector.Address.String())
+	d := start(t, m, meter, "-i", "d*", "--workers", "2", "-e", collector.Address.String())
 	for i := range interfaces {
 		datagrams(t, openSender(t, host, fmt.Sprintf("p%d", i)), uint16(1000+i), each)
 	}
 	d.metered(interfaces * each)
-	if octets := rings(t, d.Pid()); octets == 0 || octets > 2*64<<20 {
+	if octets := rings(t, d.Pid()); (octets == 0) != (m == binary.EBPF) || octets > 2*64<<20 {
 		t.Errorf("%d octets of rings", octets)
 	}
 	final := d.stop()

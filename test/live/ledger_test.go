@@ -5,6 +5,8 @@ package live_test
 import (
 	"encoding/json"
 	"testing"
+
+	"cacheflow/test/binary"
 )
 
 // ledger is what the program says of itself, as --ledger and `show ledger
@@ -39,13 +41,16 @@ type ledgerFrames struct {
 }
 
 type ledgerInterface struct {
-	Index                               uint32
-	Name                                string
-	Observed, Lost, InRing              uint64
-	Ignored, Undecodable                []ledgerFrames
-	Metered, Packets, Octets, OtherHost uint64
-	ClockJumps                          uint64
+	Index                                uint32
+	Name, Mode                           string
+	Observed, Lost, InRing, InFirstLevel uint64
+	Ignored, Undecodable                 []ledgerFrames
+	Metered, Packets, Octets             uint64
+	Observations, OtherHost, ClockJumps  uint64
+	FirstLevel                           struct{ Counted, Lost, Content, InRing, HandedOver ledgerPackets }
 }
+
+type ledgerPackets struct{ Packets, Octets uint64 }
 
 type ledgerExporter struct {
 	Name, Destination, Protocol  string
@@ -60,6 +65,25 @@ func parseLedger(t testing.TB, b []byte) *ledger {
 		t.Fatalf("read the ledger: %v\n%s", err, b)
 	}
 	return l
+}
+
+// ended sees that the ledger is the final one of a daemon that captured in the mode
+// m: on each interface all was handed over that was not lost.
+func (l *ledger) ended(t testing.TB, m binary.Mode) {
+	t.Helper()
+	if !l.Quiet {
+		t.Error("the final ledger is not of a quiet instant")
+	}
+	for _, i := range l.Interfaces {
+		if (i.Mode == "af_packet") != (m == binary.AFPacket) {
+			t.Errorf("%s was captured by %s", i.Name, i.Mode)
+		}
+		f := &i.FirstLevel
+		want := ledgerPackets{f.Lost.Packets + f.HandedOver.Packets, f.Lost.Octets + f.HandedOver.Octets}
+		if i.InRing+i.InFirstLevel > 0 || f.Counted != want || f.Content != (ledgerPackets{}) || f.InRing != (ledgerPackets{}) {
+			t.Errorf("something is left of %s: %+v", i.Name, i)
+		}
+	}
 }
 
 // closes sees that every identity holds to the last unit, and that there are
@@ -106,9 +130,11 @@ func (l *ledger) total() (t ledgerInterface) {
 		t.Observed += i.Observed
 		t.Lost += i.Lost
 		t.InRing += i.InRing
+		t.InFirstLevel += i.InFirstLevel
 		t.Metered += i.Metered
 		t.Packets += i.Packets
 		t.Octets += i.Octets
+		t.Observations += i.Observations
 		t.OtherHost += i.OtherHost
 		t.ClockJumps += i.ClockJumps
 		t.Ignored = append(t.Ignored, i.Ignored...)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cacheflow/test/binary"
 	"cacheflow/test/judge"
 	"cacheflow/test/netns"
 	"cacheflow/test/traffic"
@@ -15,20 +16,21 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// withstands has a load run until it went through without a loss, three times at
-// most: whoever shares the machine may starve the ring's reader, the exporter or
-// the collector. The load returns the losses that are declared; one that is not
-// fails the test at once.
-func withstands(t *testing.T, load func(t *testing.T) (lost []string)) {
-	t.Helper()
-	var lost []string
-	for try := range 3 {
-		if lost = load(t); len(lost) == 0 {
-			return
+// withstands is a test that has a load run until it went through without a loss,
+// three times at most: whoever shares the machine may starve the ring's reader, the
+// exporter or the collector. The load returns the losses that are declared; one that
+// is not fails the test at once.
+func withstands(load func(t *testing.T, m binary.Mode) (lost []string)) func(*testing.T, binary.Mode) {
+	return func(t *testing.T, m binary.Mode) {
+		var lost []string
+		for try := range 3 {
+			if lost = load(t, m); len(lost) == 0 {
+				return
+			}
+			t.Logf("try %d: %q", try+1, lost)
 		}
-		t.Logf("try %d: %q", try+1, lost)
+		t.Errorf("%q", lost)
 	}
-	t.Errorf("%q", lost)
 }
 
 // losses are what the ledger and the collector declare as lost.
@@ -56,12 +58,12 @@ func outside(l *ledger, n *judge.Nfcapd) (lines []string) {
 func TestFullSpeed(t *testing.T) {
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
-			withstands(t, func(t *testing.T) []string { return fullSpeed(t, protocol) })
+			binary.InBothModes(t, withstands(func(t *testing.T, m binary.Mode) []string { return fullSpeed(t, m, protocol) }))
 		})
 	}
 }
 
-func fullSpeed(t *testing.T, protocol string) (lost []string) {
+func fullSpeed(t *testing.T, m binary.Mode, protocol string) (lost []string) {
 	const packets = 2_000_000
 	l := newLab(t)
 	spec := traffic.Spec{Flows: 20_000, Zipf: 1.1, Lifelike: true, IPv6: 20, Seed: 3}
@@ -69,7 +71,7 @@ func fullSpeed(t *testing.T, protocol string) (lost []string) {
 		spec.IPv6 = 0 // it cannot carry them
 	}
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{Buffer: 4 << 20})
-	d := start(t, l.meter, "-i", "in", "-e", collector.Address.String(), "--protocol", protocol)
+	d := start(t, m, l.meter, "-i", "in", "-e", collector.Address.String(), "--protocol", protocol)
 	want, took := generate(t, l, spec, packets, 0)
 	d.arrived(packets)
 	d.closes()
@@ -115,14 +117,14 @@ func delivered(t testing.TB, n *judge.Nfcapd, l *ledger) {
 }
 
 // A cache of 1024 entries under 50 000 flows at 200 000 packets/s: nearly every
-// packet pushes a flow out, and still the collector has them all.
-func TestSmallCache(t *testing.T) { withstands(t, smallCache) }
+// observation pushes a flow out, and still the collector has them all.
+func TestSmallCache(t *testing.T) { binary.InBothModes(t, withstands(smallCache)) }
 
-func smallCache(t *testing.T) (lost []string) {
+func smallCache(t *testing.T, m binary.Mode) (lost []string) {
 	const packets, rate = 1_000_000, 200_000
 	l := newLab(t)
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{Buffer: 4 << 20})
-	d := start(t, l.meter, "-i", "in", "--entries", "1024", "-e", collector.Address.String(), "--protocol", "ipfix")
+	d := start(t, m, l.meter, "-i", "in", "--entries", "1024", "-e", collector.Address.String(), "--protocol", "ipfix")
 	_, took := generate(t, l, traffic.Spec{Flows: 50_000, IPv6: 20, Lifelike: true, Seed: 4}, packets, rate)
 	d.arrived(packets)
 	final := d.stop()
@@ -133,7 +135,7 @@ func smallCache(t *testing.T) (lost []string) {
 	}
 	final.exact(t)
 	delivered(t, collector, final)
-	if full := term(final.Cache.Ended, "lack of resources"); full.Count < packets/2 {
+	if full := term(final.Cache.Ended, "lack of resources"); full.Count < final.total().Observations/2 {
 		t.Errorf("%d records for lack of resources: the cache was not full", full.Count)
 	}
 	t.Logf("%.0f packets/s; %+v", packets/took.Seconds(), final.Cache.Ended)
@@ -147,11 +149,13 @@ var endReasons = map[string]string{
 
 // Each record says why its flow left: by reason, what goflow2 decodes is what the
 // cache says, and every reason occurs.
-func TestEndReasons(t *testing.T) {
+func TestEndReasons(t *testing.T) { binary.InBothModes(t, everyEndReason) }
+
+func everyEndReason(t *testing.T, m binary.Mode) {
 	l := newLab(t)
 	var recorder *judge.Recorder
 	l.meter.Run(func() { recorder = judge.StartRecorder(t, netip.AddrPort{}) })
-	d := start(t, l.meter, "-i", "in", "--entries", "1024", "--workers", "2", "--active", "2s", "--inactive", "1s",
+	d := start(t, m, l.meter, "-i", "in", "--entries", "1024", "--workers", "2", "--active", "2s", "--inactive", "1s",
 		"-e", recorder.Address.String(), "--protocol", "ipfix")
 	many, err := traffic.New(traffic.Spec{Flows: 50_000, IPv6: 20, Lifelike: true, Seed: 5})
 	if err != nil {
@@ -195,13 +199,13 @@ func TestEndReasons(t *testing.T) {
 }
 
 // A daemon that is stopped with a million flows in its cache delivers them all.
-func TestMillionAtTheEnd(t *testing.T) { withstands(t, million) }
+func TestMillionAtTheEnd(t *testing.T) { binary.InBothModes(t, withstands(million)) }
 
-func million(t *testing.T) (lost []string) {
+func million(t *testing.T, m binary.Mode) (lost []string) {
 	const flows = 1_000_000
 	l := newLab(t)
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{})
-	d := start(t, l.meter, "-i", "in", "--entries", "1100000", "--inactive", "10m", "-e", collector.Address.String())
+	d := start(t, m, l.meter, "-i", "in", "--entries", "1100000", "--inactive", "10m", "-e", collector.Address.String())
 	want, _ := generate(t, l, traffic.Spec{Flows: flows, InTurn: true, IPv6: 20, Seed: 8}, flows, 0)
 	d.arrived(flows)
 	begun := time.Now()
@@ -226,12 +230,13 @@ func million(t *testing.T) (lost []string) {
 
 // A single ping is in the collector's file within the inactive timeout and three
 // seconds.
-func TestPing(t *testing.T) {
-	t.Parallel()
+func TestPing(t *testing.T) { inParallel(t, onePing) }
+
+func onePing(t *testing.T, m binary.Mode) {
 	host, meter := netns.New(t), netns.New(t)
 	netns.Veth(t, netns.End{NS: host, Name: "out", Addrs: []string{"10.9.0.1/24"}}, netns.End{NS: meter, Name: "in", Addrs: []string{"10.9.0.2/24"}})
 	collector := nfcapd(t, meter, judge.NfcapdConfig{})
-	d := start(t, meter, "-i", "in", "--inactive", "2s", "-e", collector.Address.String())
+	d := start(t, m, meter, "-i", "in", "--inactive", "2s", "-e", collector.Address.String())
 	host.MustRun("ping", "-c", "1", "10.9.0.2")
 	time.Sleep(2*time.Second + 3*time.Second)
 	collector.Stop() // its file ends here, while the daemon runs

@@ -3,6 +3,7 @@
 package live_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -12,4 +13,17 @@ import (
 // long asks for the loads and times of the full test.
 var long = os.Getenv("CACHEFLOW_LONG") != ""
 
-func TestMain(m *testing.M) { os.Exit(binary.Main(m)) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // what runs in parallel mostly waits; -parallel overrides it
+	os.Exit(binary.Main(m))
+}
+
+// inParallel runs a light test, one that mostly waits, in both modes beside other
+// such tests.
+func inParallel(t *testing.T, test func(*testing.T, binary.Mode)) {
+	t.Parallel()
+	binary.InBothModes(t, func(t *testing.T, m binary.Mode) {
+		t.Parallel()
+		test(t, m)
+	})
+}

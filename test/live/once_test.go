@@ -5,12 +5,14 @@ package live_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"cacheflow/test/binary"
 	"cacheflow/test/judge"
 	"cacheflow/test/netns"
 )
@@ -25,13 +27,17 @@ func ping(ns *netns.NS, to string) {
 	ns.MustRun("ping", "-q", "-i", "0.01", "-c", fmt.Sprint(pings), to)
 }
 
-// once has cacheflow meter one interface of ns while traffic runs, and sees that
-// each echo request and each answer of the wanted ways is counted once, and that
-// no other ping was seen.
-func once(t *testing.T, ns *netns.NS, name string, traffic func(), want ...way) {
+// once has cacheflow meter interfaces of ns, whose names have blanks between them,
+// while traffic runs, and sees that each echo request and each answer of the wanted
+// ways is counted once, and that no other ping was seen.
+func once(t *testing.T, m binary.Mode, ns *netns.NS, names string, traffic func(), want ...way) {
 	t.Helper()
 	collector := nfcapd(t, ns, judge.NfcapdConfig{})
-	d := start(t, ns, "-i", name, "-e", collector.Address.String())
+	args := []string{"-e", collector.Address.String()}
+	for _, name := range strings.Fields(names) {
+		args = append(args, "-i", name)
+	}
+	d := start(t, m, ns, args...)
 	traffic()
 	final := d.stop()
 	final.exact(t)
@@ -44,7 +50,7 @@ func once(t *testing.T, ns *netns.NS, name string, traffic func(), want ...way) 
 		}
 	}
 	if all != uint64(2*pings*len(want)) {
-		t.Errorf("%s: %d packets of pings, want %d", name, all, 2*pings*len(want))
+		t.Errorf("%s: %d packets of pings, want %d", names, all, 2*pings*len(want))
 	}
 	for _, w := range want {
 		protocol, request, reply := "icmp", 8, 0
@@ -62,7 +68,7 @@ func once(t *testing.T, ns *netns.NS, name string, traffic func(), want ...way) 
 				}
 			}
 			if packets != pings {
-				t.Errorf("%s: %d packets, want %d: %s, type %d", name, packets, pings, filter, kind)
+				t.Errorf("%s: %d packets, want %d: %s, type %d", names, packets, pings, filter, kind)
 			}
 		}
 	}
@@ -70,8 +76,11 @@ func once(t *testing.T, ns *netns.NS, name string, traffic func(), want ...way) 
 
 // With one interface of a gateway selected, the inner or the outer one, every
 // packet that passes it is metered once, in both directions, and so are the
-// gateway's own.
-func TestGatewayOnce(t *testing.T) {
+// gateway's own. With both selected, only the kernel can tell which leaving packets
+// came in by the other one: it does as well.
+func TestGatewayOnce(t *testing.T) { binary.InBothModes(t, gatewayOnce) }
+
+func gatewayOnce(t *testing.T, m binary.Mode) {
 	client, gateway, server := netns.New(t), netns.New(t), netns.New(t)
 	gateway.Sysctl("net/ipv4/ip_forward", "1")
 	gateway.Sysctl("net/ipv6/conf/all/forwarding", "1")
@@ -92,13 +101,20 @@ func TestGatewayOnce(t *testing.T) {
 		ping(client, "10.2.0.1") // the gateway's outer address, through the inner interface
 	}
 	through := []way{{"10.1.0.2", "10.2.0.2"}, {"fd00:1::2", "fd00:2::2"}}
-	once(t, gateway, "lan", traffic, append(through, way{"10.1.0.1", "10.1.0.2"}, way{"fd00:1::1", "fd00:1::2"}, way{"10.1.0.2", "10.2.0.1"})...)
-	once(t, gateway, "wan", traffic, append(through, way{"10.2.0.1", "10.2.0.2"})...)
+	inner := []way{{"10.1.0.1", "10.1.0.2"}, {"fd00:1::1", "fd00:1::2"}, {"10.1.0.2", "10.2.0.1"}}
+	outer := []way{{"10.2.0.1", "10.2.0.2"}}
+	once(t, m, gateway, "lan", traffic, slices.Concat(through, inner)...)
+	once(t, m, gateway, "wan", traffic, slices.Concat(through, outer)...)
+	if m == binary.EBPF {
+		once(t, m, gateway, "lan wan", traffic, slices.Concat(through, inner, outer)...)
+	}
 }
 
 // A bridge shows what its host sends and receives; a port of it, all that passes
 // the port, although most of it is addressed to others.
-func TestBridgeOnce(t *testing.T) {
+func TestBridgeOnce(t *testing.T) { binary.InBothModes(t, bridgeOnce) }
+
+func bridgeOnce(t *testing.T, m binary.Mode) {
 	x, y, host := netns.New(t), netns.New(t), netns.New(t)
 	netns.Veth(t, netns.End{NS: x, Name: "x", Addrs: []string{"10.3.0.1/24"}}, netns.End{NS: host, Name: "px"})
 	netns.Veth(t, netns.End{NS: y, Name: "y", Addrs: []string{"10.3.0.2/24"}}, netns.End{NS: host, Name: "py"})
@@ -116,12 +132,14 @@ func TestBridgeOnce(t *testing.T) {
 	}
 	own, other := way{"10.3.0.3", "10.3.0.1"}, way{"10.3.0.2", "10.3.0.3"}
 	passing := way{"10.3.0.1", "10.3.0.2"}
-	once(t, host, "br0", traffic, own, other)
-	once(t, host, "px", traffic, own, passing)
+	once(t, m, host, "br0", traffic, own, other)
+	once(t, m, host, "px", traffic, own, passing)
 }
 
 // A tun device has no link header; what it carries is metered once.
-func TestTunOnce(t *testing.T) {
+func TestTunOnce(t *testing.T) { binary.InBothModes(t, tunOnce) }
+
+func tunOnce(t *testing.T, m binary.Mode) {
 	a, b := netns.New(t), netns.New(t)
 	left, right := openTun(t, a, "left", unix.IFF_TUN), openTun(t, b, "right", unix.IFF_TUN)
 	go relay(left, right, unseen)
@@ -135,13 +153,15 @@ func TestTunOnce(t *testing.T) {
 		ping(b, "10.4.0.1")
 	}
 	for name, ns := range map[string]*netns.NS{"left": a, "right": b} {
-		once(t, ns, name, traffic, way{"10.4.0.1", "10.4.0.2"}, way{"10.4.0.2", "10.4.0.1"})
+		once(t, m, ns, name, traffic, way{"10.4.0.1", "10.4.0.2"}, way{"10.4.0.2", "10.4.0.1"})
 	}
 }
 
 // A vxlan device shows what is inside the tunnel; the interface below shows the
 // tunnel.
-func TestVXLANOnce(t *testing.T) {
+func TestVXLANOnce(t *testing.T) { binary.InBothModes(t, vxlanOnce) }
+
+func vxlanOnce(t *testing.T, m binary.Mode) {
 	a, b := netns.New(t), netns.New(t)
 	netns.Veth(t, netns.End{NS: a, Name: "below", Addrs: []string{"10.5.0.1/24"}}, netns.End{NS: b, Name: "below", Addrs: []string{"10.5.0.2/24"}})
 	for i, ns := range []*netns.NS{a, b} {
@@ -153,10 +173,10 @@ func TestVXLANOnce(t *testing.T) {
 	}
 	traffic := func() { ping(a, "10.6.0.2") }
 	traffic() // so that neighbours are known
-	once(t, a, "vx0", traffic, way{"10.6.0.1", "10.6.0.2"})
+	once(t, m, a, "vx0", traffic, way{"10.6.0.1", "10.6.0.2"})
 
 	collector := nfcapd(t, b, judge.NfcapdConfig{})
-	d := start(t, b, "-i", "below", "-e", collector.Address.String())
+	d := start(t, m, b, "-i", "below", "-e", collector.Address.String())
 	traffic()
 	d.stop().exact(t)
 	collector.Stop()
@@ -170,7 +190,9 @@ func TestVXLANOnce(t *testing.T) {
 
 // The loopback interface shows each packet leaving and arriving: it is metered
 // once. The exporter's own datagrams pass there too, and are not metered.
-func TestLoopbackOnce(t *testing.T) {
+func TestLoopbackOnce(t *testing.T) { binary.InBothModes(t, loopbackOnce) }
+
+func loopbackOnce(t *testing.T, m binary.Mode) {
 	ns := netns.New(t)
 	traffic := func() {
 		ping(ns, "127.0.0.1")
@@ -178,7 +200,7 @@ func TestLoopbackOnce(t *testing.T) {
 	}
 	// A ping to oneself has one pair of addresses: both ways are looked at at once.
 	collector := nfcapd(t, ns, judge.NfcapdConfig{})
-	d := start(t, ns, "-i", "lo", "-e", collector.Address.String())
+	d := start(t, m, ns, "-i", "lo", "-e", collector.Address.String())
 	traffic()
 	final := d.stop()
 	final.exact(t)
@@ -193,14 +215,16 @@ func TestLoopbackOnce(t *testing.T) {
 
 // The collector is reached through the interface that is metered: the exporter
 // does not meter its own datagrams, and counts each of them as ignored.
-func TestOwnExports(t *testing.T) {
+func TestOwnExports(t *testing.T) { inParallel(t, ownExports) }
+
+func ownExports(t *testing.T, m binary.Mode) {
 	host, meter := netns.New(t), netns.New(t)
 	netns.Veth(t, netns.End{NS: host, Name: "out", Addrs: []string{"10.9.0.1/24", "fd00:9::1/64"}},
 		netns.End{NS: meter, Name: "in", Addrs: []string{"10.9.0.2/24", "fd00:9::2/64"}})
 	for _, address := range []string{"10.9.0.1", "fd00:9::1"} {
 		var recorder *judge.Recorder
 		host.Run(func() { recorder = judge.StartRecorder(t, netip.AddrPortFrom(netip.MustParseAddr(address), 0)) })
-		d := start(t, meter, "-i", "in", "--active", "1s", "--inactive", "1s", "-e", recorder.Address.String())
+		d := start(t, m, meter, "-i", "in", "--active", "1s", "--inactive", "1s", "-e", recorder.Address.String())
 		for range 4 {
 			host.MustRun("ping", "-q", "-i", "0.1", "-c", "8", "10.9.0.2")
 		}

@@ -3,23 +3,26 @@
 package live_test
 
 import (
+	"errors"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
+	"cacheflow/test/binary"
 	"cacheflow/test/judge"
 )
 
 // meterFrames has frames metered by two workers, and returns the collector's
 // records. Timeouts are the defaults, so that each flow has one record.
-func meterFrames(t *testing.T, frames [][]byte) *judge.Nfcapd {
+func meterFrames(t *testing.T, m binary.Mode, frames [][]byte) *judge.Nfcapd {
 	t.Helper()
 	l := newLab(t)
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{Buffer: 4 << 20})
-	d := start(t, l.meter, "-i", "in", "--workers", "2", "-e", collector.Address.String())
+	d := start(t, m, l.meter, "-i", "in", "--workers", "2", "-e", collector.Address.String())
 	send(t, l.sender, inTurn(frames), len(frames), 50_000)
 	d.metered(uint64(len(frames)))
 	final := d.stop()
@@ -30,7 +33,9 @@ func meterFrames(t *testing.T, frames [][]byte) *judge.Nfcapd {
 }
 
 // GRE carries many flows: by its outer header, which is metered, it is one.
-func TestGREIsOneFlow(t *testing.T) {
+func TestGREIsOneFlow(t *testing.T) { binary.InBothModes(t, greIsOneFlow) }
+
+func greIsOneFlow(t *testing.T, m binary.Mode) {
 	const tunnels, inner = 8, 2000
 	var frames [][]byte
 	for i := range uint16(inner) {
@@ -41,7 +46,7 @@ func TestGREIsOneFlow(t *testing.T) {
 			frames = append(frames, out.frame())
 		}
 	}
-	flows := meterFrames(t, frames).Flows("proto gre")
+	flows := meterFrames(t, m, frames).Flows("proto gre")
 	if len(flows) != tunnels {
 		t.Fatalf("%d records of %d tunnels", len(flows), tunnels)
 	}
@@ -54,7 +59,9 @@ func TestGREIsOneFlow(t *testing.T) {
 
 // Half of the datagrams of UDP flows are fragmented: the fragments, which carry no
 // ports but for the first, belong to their flow.
-func TestFragmentsAreOneFlow(t *testing.T) {
+func TestFragmentsAreOneFlow(t *testing.T) { binary.InBothModes(t, fragmentsAreOneFlow) }
+
+func fragmentsAreOneFlow(t *testing.T, m binary.Mode) {
 	const flows, datagrams = 64, 100
 	var frames [][]byte
 	perFlow, octets := 0, 0
@@ -77,7 +84,7 @@ func TestFragmentsAreOneFlow(t *testing.T) {
 	if perFlow != 2*datagrams {
 		t.Fatalf("%d packets in %d datagrams: the test is wrong", perFlow, datagrams)
 	}
-	got := meterFrames(t, frames).Flows()
+	got := meterFrames(t, m, frames).Flows()
 	if len(got) != flows {
 		t.Errorf("%d records of %d flows", len(got), flows)
 	}
@@ -90,7 +97,9 @@ func TestFragmentsAreOneFlow(t *testing.T) {
 
 // A thousand connections use one pair of ports, one after another, within 100 ms:
 // each has a record in each direction, with its own packets.
-func TestReusedPorts(t *testing.T) {
+func TestReusedPorts(t *testing.T) { binary.InBothModes(t, reusedPorts) }
+
+func reusedPorts(t *testing.T, m binary.Mode) {
 	const connections = 1000
 	client, server := port("192.0.2.1", 40000), port("192.0.2.2", 80)
 	side := func(src, dst netip.AddrPort, flags byte) []byte {
@@ -102,7 +111,7 @@ func TestReusedPorts(t *testing.T) {
 	}
 	l := newLab(t)
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{})
-	d := start(t, l.meter, "-i", "in", "--workers", "2", "-e", collector.Address.String(), "--protocol", "ipfix")
+	d := start(t, m, l.meter, "-i", "in", "--workers", "2", "-e", collector.Address.String(), "--protocol", "ipfix")
 	begun := time.Now()
 	send(t, l.sender, inTurn(connection), connections*len(connection), 0)
 	took := time.Since(begun)
@@ -130,27 +139,38 @@ func TestReusedPorts(t *testing.T) {
 }
 
 // A flow whose packets come a little faster than the inactive timeout stays one
-// flow: it is judged against what has been read from the rings, not the clock.
-func TestSlowFlow(t *testing.T) {
-	t.Parallel()
-	inactive, gap, packets := 1500*time.Millisecond, 1480*time.Millisecond, 20
+// flow, although the exporter stands still for three seconds in between: it is
+// judged against what has been read, not the clock.
+func TestSlowFlow(t *testing.T) { inParallel(t, slowFlow) }
+
+func slowFlow(t *testing.T, m binary.Mode) {
+	inactive, gap, packets := 1500*time.Millisecond, 1480*time.Millisecond, 12
 	if long {
 		inactive, gap, packets = 15*time.Second, 14800*time.Millisecond, 13
 	}
 	l := newLab(t)
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{})
-	d := start(t, l.meter, "-i", "in", "--workers", "2", "--inactive", inactive.String(), "-e", collector.Address.String())
+	d := start(t, m, l.meter, "-i", "in", "--workers", "2", "--inactive", inactive.String(), "-e", collector.Address.String())
 	p := packet{src: port("192.0.2.1", 1), dst: port("192.0.2.2", 2), protocol: layers.IPProtocolUDP}
 	frame := inTurn([][]byte{p.frame()})
 	late := 0 // gaps that may have been longer than the timeout, as the kernel stamped them
+	longest := inactive
+	if m == binary.EBPF {
+		longest -= tick
+	}
+	begun := time.Now()
+	still := standStill(d, begun.Add(time.Duration(packets/2)*gap-time.Second), 3*time.Second)
 	var before time.Time
-	for i, begun := 0, time.Now(); i < packets; i++ {
+	for i := range packets {
 		time.Sleep(time.Until(begun.Add(time.Duration(i) * gap)))
 		send(t, l.sender, frame, 1, 0)
-		if i > 0 && time.Since(before) >= inactive {
+		if i > 0 && time.Since(before) >= longest {
 			late++
 		}
 		before = begun.Add(time.Duration(i) * gap) // it was sent after this
+	}
+	if err := <-still; err != nil {
+		t.Error(err)
 	}
 	d.metered(uint64(packets))
 	final := d.stop()
@@ -158,7 +178,24 @@ func TestSlowFlow(t *testing.T) {
 	collector.Stop()
 	delivered(t, collector, final)
 	if got := collector.Statistics().Records; got == 0 || got > uint64(1+late) {
-		t.Errorf("%d records of one flow, %d packets were late", got, late)
+		t.Errorf("%d records of one flow, %d packets were late: %v", got, late, collector.Flows())
 	}
 	t.Logf("%d packets %v apart, %d late", packets, gap, late)
+}
+
+// tick is how long one of the kernel's lasts at most (HZ is 100 or more): it stamps
+// by them what it counts itself.
+const tick = 10 * time.Millisecond
+
+// standStill stops the daemon at an instant, by SIGSTOP, and has it go on after a
+// time.
+func standStill(d *daemon, at time.Time, last time.Duration) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		time.Sleep(time.Until(at))
+		err := syscall.Kill(d.Pid(), syscall.SIGSTOP)
+		time.Sleep(last)
+		done <- errors.Join(err, syscall.Kill(d.Pid(), syscall.SIGCONT))
+	}()
+	return done
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"cacheflow/test/binary"
 	"cacheflow/test/netns"
 )
 
@@ -77,7 +78,9 @@ func unseen([]byte) {}
 // Bulk TCP through tap devices with a vnet header, as a virtual machine has
 // them: the header tells the size of a segment, and nobody tells how many there
 // are. They are still as many as TCP sent.
-func TestTapSuperPackets(t *testing.T) {
+func TestTapSuperPackets(t *testing.T) { binary.InBothModes(t, tapSuperPackets) }
+
+func tapSuperPackets(t *testing.T, m binary.Mode) {
 	a, b := netns.New(t), netns.New(t)
 	left, right := openTap(t, a, "left", "10.9.0.1/24"), openTap(t, b, "right", "10.9.0.2/24")
 	var supers atomic.Int64 // by their vnet headers
@@ -88,7 +91,7 @@ func TestTapSuperPackets(t *testing.T) {
 		}
 	})
 	plainACKs(t, a, b)
-	ends := []*end{newEnd(t, a, "left"), newEnd(t, b, "right")}
+	ends := []*end{newEnd(t, m, a, "left"), newEnd(t, m, b, "right")}
 	c := transfer(t, a, b, "10.9.0.2:0", 64<<20)
 	for _, e := range ends {
 		_, _, i := e.delta()

@@ -41,10 +41,11 @@ func trouble(t *testing.T, d *daemon, pattern string) {
 
 // The collector's name does not resolve: metering goes on, and the records are
 // declared at the end.
-func TestUnresolvableCollector(t *testing.T) {
-	t.Parallel()
+func TestUnresolvableCollector(t *testing.T) { inParallel(t, unresolvableCollector) }
+
+func unresolvableCollector(t *testing.T, m binary.Mode) {
 	l := newLab(t)
-	d := start(t, l.meter, "-i", "in", "--active", "1s", "-e", "nosuch.invalid:2055")
+	d := start(t, m, l.meter, "-i", "in", "--active", "1s", "-e", "nosuch.invalid:2055")
 	datagrams(t, l.sender, 1000, 500)
 	d.metered(500)
 	d.closes()
@@ -58,11 +59,12 @@ func TestUnresolvableCollector(t *testing.T) {
 
 // Nobody listens at the collector's port; later a collector does. Metering goes
 // on, and what is sent from then on is complete.
-func TestCollectorDown(t *testing.T) {
-	t.Parallel()
+func TestCollectorDown(t *testing.T) { inParallel(t, collectorDown) }
+
+func collectorDown(t *testing.T, m binary.Mode) {
 	l := newLab(t)
 	address := netip.MustParseAddrPort("127.0.0.1:2055")
-	d := start(t, l.meter, "-i", "in", "--active", "1s", "--inactive", "1s", "-e", address.String())
+	d := start(t, m, l.meter, "-i", "in", "--active", "1s", "--inactive", "1s", "-e", address.String())
 	exported := func(l *ledger) bool { return l.Cache.Content.Count == 0 && l.Exporters[0].Sent == l.Records }
 	datagrams(t, l.sender, 1000, 500)
 	d.metered(500)
@@ -83,13 +85,15 @@ func TestCollectorDown(t *testing.T) {
 
 // The socket's buffer stays full, because the link to the collector is slow:
 // metering goes on, and what could not be sent is declared.
-func TestFullSocketBuffer(t *testing.T) {
+func TestFullSocketBuffer(t *testing.T) { binary.InBothModes(t, fullSocketBuffer) }
+
+func fullSocketBuffer(t *testing.T, m binary.Mode) {
 	l := newLab(t)
 	away := netns.New(t)
 	netns.Veth(t, netns.End{NS: l.meter, Name: "mgmt", Addrs: []string{"10.8.0.1/24"}}, netns.End{NS: away, Name: "mgmt", Addrs: []string{"10.8.0.2/24"}})
 	l.meter.MustRun("tc", "qdisc", "add", "dev", "mgmt", "root", "tbf", "rate", "80kbit", "burst", "1600", "limit", "10000000")
 	away.Run(func() { judge.StartRecorder(t, netip.MustParseAddrPort("10.8.0.2:2055")) }) // else it would be refused
-	d := start(t, l.meter, "-i", "in", "--entries", "16", "--workers", "1", "-e", "10.8.0.2:2055")
+	d := start(t, m, l.meter, "-i", "in", "--entries", "16", "--workers", "1", "-e", "10.8.0.2:2055")
 	const packets = 20_000
 	address := uint32(0)
 	many := func(b []byte) []byte {
@@ -118,13 +122,15 @@ func TestFullSocketBuffer(t *testing.T) {
 
 // The device's queue drops datagrams, which the kernel hides from a socket by
 // default (ip(7), IP_RECVERR): what the ledger calls sent is what the collector has.
-func TestFullDeviceQueue(t *testing.T) {
+func TestFullDeviceQueue(t *testing.T) { binary.InBothModes(t, fullDeviceQueue) }
+
+func fullDeviceQueue(t *testing.T, m binary.Mode) {
 	l := newLab(t)
 	away := netns.New(t)
 	netns.Veth(t, netns.End{NS: l.meter, Name: "mgmt", Addrs: []string{"10.8.0.1/24"}}, netns.End{NS: away, Name: "mgmt", Addrs: []string{"10.8.0.2/24"}})
 	collector := nfcapd(t, away, judge.NfcapdConfig{Address: netip.MustParseAddrPort("10.8.0.2:2055")})
 	l.meter.MustRun("tc", "qdisc", "add", "dev", "mgmt", "root", "tbf", "rate", "1mbit", "burst", "1600", "limit", "3000")
-	d := start(t, l.meter, "-i", "in", "--entries", "16", "--workers", "1", "-e", collector.Address.String())
+	d := start(t, m, l.meter, "-i", "in", "--entries", "16", "--workers", "1", "-e", collector.Address.String())
 	const packets = 5000
 	generate(t, l, traffic.Spec{Flows: traffic.MaxFlows, Seed: 9}, packets, 0)
 	d.metered(packets)
@@ -146,27 +152,33 @@ func TestNoPrivileges(t *testing.T) {
 	drop := []string{"--inh-caps=-all", "--bounding-set=-all"}
 	nobody := append([]string{"--reuid=65534", "--regid=65534", "--clear-groups"}, drop...)
 	for name, rights := range map[string][]string{"root without capabilities": drop, "nobody": nobody} {
-		status, stderr := fails(t, ns.Command("setpriv", append(rights, readable(t), "run", "-i", "lo", "--socket", openDir(t)+"/s", "--for", "5s")...))
-		if status != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "sudo") || !strings.Contains(stderr, "setcap cap_net_raw+ep /") {
-			t.Errorf("%s: exit status %d: %s", name, status, stderr)
+		for capture, want := range map[string]string{"auto": "sudo.*setcap cap_net_raw[+]ep /", "ebpf": "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or root"} {
+			status, stderr := fails(t, ns.Command("setpriv", append(rights, readable(t), "run", "--capture", capture, "-i", "lo", "--socket", openDir(t)+"/s", "--for", "5s")...))
+			if status != 1 || strings.Count(stderr, "\n") != 1 || !regexp.MustCompile(want).MatchString(stderr) {
+				t.Errorf("%s, %s: exit status %d: %s", name, capture, status, stderr)
+			}
 		}
 	}
 }
 
-// CAP_NET_RAW is all that capturing needs.
-func TestLeastPrivilege(t *testing.T) {
-	t.Parallel()
+// These capabilities are all that capturing needs; who does not say how to capture
+// gets what the capabilities allow.
+func TestLeastPrivilege(t *testing.T) { inParallel(t, leastPrivilege) }
+
+func leastPrivilege(t *testing.T, m binary.Mode) {
+	rights := map[binary.Mode]string{binary.AFPacket: "-all,+net_raw", binary.EBPF: "-all,+bpf,+net_admin,+perfmon"}[m]
 	l := newLab(t)
 	dir := openDir(t)
 	file := filepath.Join(dir, "ledger")
-	cmd := l.meter.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw",
-		"--bounding-set=-all,+net_raw", readable(t), "run", "-i", "in", "--socket", dir+"/s", "--ledger", file, "-e", "127.0.0.1:2055", "--for", "3s")
+	cmd := l.meter.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps="+rights, "--ambient-caps="+rights,
+		"--bounding-set="+rights, readable(t), "run", "-i", "in", "--socket", dir+"/s", "--ledger", file, "-e", "127.0.0.1:2055", "--for", "3s")
 	p := process.Start(t, cmd, process.Printed("msg=capturing"))
 	datagrams(t, l.sender, 1000, 500)
 	if status := p.Wait(20 * time.Second); status != 0 {
 		t.Fatalf("exit status %d: %s", status, &p.Out)
 	}
 	final := parseLedger(t, process.ReadFile(t, file))
+	final.ended(t, m)
 	final.exact(t)
 	if got := final.total().Packets; got != 500 {
 		t.Errorf("%d packets of 500", got)
@@ -199,10 +211,11 @@ func openDir(t *testing.T) string {
 }
 
 // A second daemon finds the control socket busy and ends; the first one goes on.
-func TestBusyControlSocket(t *testing.T) {
-	t.Parallel()
+func TestBusyControlSocket(t *testing.T) { inParallel(t, busyControlSocket) }
+
+func busyControlSocket(t *testing.T, m binary.Mode) {
 	l := newLab(t)
-	d := start(t, l.meter, "-i", "in", "-e", "127.0.0.1:2055")
+	d := start(t, m, l.meter, "-i", "in", "-e", "127.0.0.1:2055")
 	status, stderr := fails(t, l.meter.Command(binary.Path(t), "run", "-i", "in", "-e", "127.0.0.1:2055", "--socket", d.Socket, "--for", "5s"))
 	if status != 1 || stderr != fmt.Sprintf("cacheflow: another cacheflow answers at %s\n", d.Socket) {
 		t.Errorf("exit status %d: %s", status, stderr)
