@@ -71,7 +71,7 @@ struct counters {
 /* The state of one CPU: a cache line that only this CPU writes. */
 struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
-	__u32 inserts[2]; /* entries made in each generation since it was drained */
+	__u32 flows[2];   /* entries made in each generation since it was drained */
 	__u32 sampler; /* frames to go in the sampling interval */
 	__u32 chosen;  /* the value of sampler at which a frame is chosen */
 	__u32 spare[11];

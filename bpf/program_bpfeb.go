@@ -31,7 +31,7 @@ type ProgramCounters struct {
 type ProgramCpu struct {
 	_       structs.HostLayout
 	Busy    uint32
-	Inserts [2]uint32
+	Flows   [2]uint32
 	Sampler uint32
 	Chosen  uint32
 	Spare   [11]uint32

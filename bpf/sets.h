@@ -61,6 +61,13 @@ static inline_always int older(const struct entry *a, const struct entry *b)
 	return a->last == b->last ? a->packets < b->packets : (__s32)(a->last - b->last) < 0;
 }
 
+/* count_flow counts an entry that was made, and wakes user space when they are many. */
+static inline_always void count_flow(const struct run *r)
+{
+	if (++r->state->flows[mask(r->generation, 1)] == wake_at)
+		wake(r);
+}
+
 /* make makes an entry of *p in a free place. */
 static inline_always void make(const struct run *r, struct entry *e, __u32 index, const struct tags *t, struct entry *p)
 {
@@ -72,8 +79,7 @@ static inline_always void make(const struct run *r, struct entry *e, __u32 index
 	word = bpf_map_lookup_elem(&used, &bits);
 	if (word)
 		*word |= 1ULL << (index % 64);
-	if (++r->state->inserts[mask(r->generation, 1)] == wake_at)
-		wake(r);
+	count_flow(r);
 }
 
 /* replace has the entry of a full set leave that is to leave before the others, and
@@ -94,6 +100,7 @@ static inline_always void replace(const struct run *r, struct set *s, const stru
 	}
 	complete(r, t, p);
 	*e = *p;
+	count_flow(r);
 }
 
 /* observe adds the packet to its entry, or makes one. The entries of a set are made

@@ -60,12 +60,12 @@ func BenchmarkNote(b *testing.B) {
 func (l *lab) fill(n int) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := range n {
-		used, sets := l.part(i%l.cpus, l.source.generation)
-		at := r.IntN(len(sets))
-		for w := range sets[at].Way {
-			if e := &sets[at].Way[w]; e.Packets == 0 {
+		p := &l.parts[l.source.generation][i%l.cpus]
+		at := r.IntN(len(p.sets))
+		for w := range p.sets[at].Way {
+			if e := &p.sets[at].Way[w]; e.Packets == 0 {
 				*e = bpf.ProgramEntry{Src: [2]uint64{uint64(i)}, Packets: 1, Frames: 1, Octets: 40}
-				used[at/64] |= 1 << (at % 64)
+				p.used[at/64] |= 1 << (at % 64)
 				break
 			}
 		}

@@ -64,7 +64,7 @@ func (c *Capture) load() error {
 	if o.size, err = newSize(&c.cfg, cpus, ram); err != nil {
 		return err
 	}
-	o.wakeAt = uint32(o.entries() / 4 * 3)
+	o.wakeAt = o.wakeAfter(c.cfg.MaxFlows)
 	if c.hooker, err = c.chooseHook(); err != nil {
 		return rights(err)
 	}
@@ -97,7 +97,7 @@ const heartbeatLimit = 10 * time.Second
 
 // rights says which right is missing, where one is.
 func rights(err error) error {
-	if errors.Is(err, os.ErrPermission) && !errors.As(err, new(*ebpf.VerifierError)) {
+	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("%w (it takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or root)", err)
 	}
 	return err
@@ -125,6 +125,9 @@ func (c *Capture) announce() {
 		Auto: "each packet once, in both directions", IngressOnly: "arriving packets only",
 		EgressOnly: "leaving packets only", Both: "arriving and leaving packets",
 	}[c.cfg.Direction]
+	if len(names) == 1 && c.devices[link.Loopback] != nil && c.devices[link.Loopback].isMetered() {
+		what = "arriving packets only" // as lo shows each packet twice
+	}
 	c.cfg.Log.Info("capturing", "interfaces", strings.Join(names, " "), "metered", what, "mode", c.hooker.mode(),
 		"cpus", c.program.cpus, "first-level", fmt.Sprintf("%d entries a CPU", c.program.entries()), "octets", c.program.memory())
 }

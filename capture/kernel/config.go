@@ -70,9 +70,13 @@ type Config struct {
 	// of two; 0 means DefaultEntries, or less where that would take more than 1/64
 	// of the memory.
 	Entries int
-	// Ring is the size of each CPU's ring in octets, a power of two; 0 means an
-	// eighth of what the entries take.
+	// Ring is the size of each CPU's ring in octets, a power of two; 0 means what the
+	// entries of both generations take.
 	Ring int
+	// MaxFlows is how many flows a generation may have before it is closed early, so
+	// that what is handed over at once does not push everything else out of the flow
+	// cache; 0 sets no bound.
+	MaxFlows int
 	// Generation is how long a generation lasts at most; 0 means MaxGeneration. It
 	// is to be no more than a quarter of the shortest timeout.
 	Generation time.Duration

@@ -331,3 +331,32 @@ func TestSampling(t *testing.T) {
 		}
 	}
 }
+
+// A flow that two CPUs saw in one generation is handed over in the order of time, so
+// that the table does not take a flow for idle that was not.
+func TestCPUsInOrder(t *testing.T) {
+	l := newLab(t, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	if l.cpus < 2 {
+		t.Skip("takes two CPUs")
+	}
+	for i, cpu := range []int{1, 0} {
+		release := pin(t, cpu)
+		for n := range uint32(300) {
+			for range i + 1 {
+				l.ingress(t, flowFrame(t, n), skBuff{})
+			}
+		}
+		release()
+		time.Sleep(3 * time.Duration(l.source.clock.tick))
+	}
+	seen := map[flow.Key]uint64{}
+	for _, p := range l.drain(t) {
+		if p.Packets != seen[p.Key]+1 {
+			t.Fatalf("part with %d packets comes after one with %d", p.Packets, seen[p.Key])
+		}
+		seen[p.Key] = p.Packets
+	}
+	if len(seen) != 300 {
+		t.Errorf("%d flows", len(seen))
+	}
+}

@@ -32,6 +32,7 @@ type program struct {
 	simple     *simple               // the simple flavour has this instead of sets
 	sets       []bpf.ProgramSet      // by CPU and generation
 	used       []uint64              // a bit for each of them
+	parts      [2][]part             // of sets and used, by generation and CPU
 	counts     []bpf.ProgramCounters // by CPU, whether the run was nested, and interface
 	rings      []ring                // by CPU
 	generation *uint32
@@ -184,6 +185,7 @@ func (p *program) mapAll(spec *ebpf.CollectionSpec) (err error) {
 		if p.used, err = mapArray[uint64](p, bpf.ProgramMapUsed); err != nil {
 			return err
 		}
+		p.divide()
 	}
 	if p.counts, err = mapArray[bpf.ProgramCounters](p, bpf.ProgramMapCounts); err != nil {
 		return err
@@ -278,26 +280,36 @@ func random() uint64 {
 	return binary.NativeEndian.Uint64(b[:])
 }
 
-// part returns a CPU's part of a generation.
-func (p *program) part(cpu int, generation uint32) (used []uint64, sets []bpf.ProgramSet) {
-	at := cpu*2 + int(generation)
-	return p.used[at*p.words():][:p.words()], p.sets[at*p.size.sets():][:p.size.sets()]
+// part is a CPU's part of a generation.
+type part struct {
+	used []uint64
+	sets []bpf.ProgramSet
+}
+
+// divide finds the parts in what is mapped.
+func (p *program) divide() {
+	for g := range p.parts {
+		for cpu := range p.cpus {
+			at := cpu*2 + g
+			p.parts[g] = append(p.parts[g], part{p.used[at*p.words():][:p.words()], p.sets[at*p.size.sets():][:p.size.sets()]})
+		}
+	}
 }
 
 // isFull reports whether a CPU has made so many entries in a generation that its
 // sets begin to overflow.
 func (p *program) isFull(generation uint32) bool {
 	for i := range p.states {
-		if atomic.LoadUint32(&p.states[i].Inserts[generation]) >= p.wakeAt {
+		if atomic.LoadUint32(&p.states[i].Flows[generation]) >= p.wakeAt {
 			return true
 		}
 	}
 	return false
 }
 
-// clearInserts says that a generation has been drained.
-func (p *program) clearInserts(generation uint32) {
+// clearFlows says that a generation has been drained.
+func (p *program) clearFlows(generation uint32) {
 	for i := range p.states {
-		atomic.StoreUint32(&p.states[i].Inserts[generation], 0)
+		atomic.StoreUint32(&p.states[i].Flows[generation], 0)
 	}
 }

@@ -60,7 +60,7 @@ func loadLab(t testing.TB, cfg Config, mapType ebpf.MapType) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := load(loadOptions{size: size, simple: cfg.Simple, mapType: mapType, sampling: cfg.Sampling, wakeAt: uint32(size.entries() / 4 * 3)})
+	p, err := load(loadOptions{size: size, simple: cfg.Simple, mapType: mapType, sampling: cfg.Sampling, wakeAt: size.wakeAfter(cfg.MaxFlows)})
 	if errors.Is(err, os.ErrPermission) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}

@@ -17,6 +17,8 @@ const (
 	setSize  = int(unsafe.Sizeof(bpf.ProgramSet{}))
 	minShift = 6  // 64 sets: one word of used
 	maxShift = 18 // a million entries
+	// minFlows is how many flows of one CPU are worth a flip.
+	minFlows = 256
 	// memoryShare is the part of the host's memory that the whole may take.
 	memoryShare = 64
 )
@@ -66,10 +68,20 @@ func newSize(cfg *Config, cpus int, memory int64) (size, error) {
 	return s, nil
 }
 
+// wakeAfter is after how many flows on one CPU a generation is closed early: when its
+// sets begin to overflow, or when all CPUs together may have made maxFlows.
+func (s *size) wakeAfter(maxFlows int) uint32 {
+	n := s.entries() / 4 * 3
+	if maxFlows > 0 {
+		n = min(n, max(maxFlows/s.cpus, minFlows))
+	}
+	return uint32(n)
+}
+
 func (s *size) fitRing(asked int) {
 	s.ring = asked
 	if asked == 0 {
-		s.ring = max(s.sets()*setSize/4, 16*os.Getpagesize())
+		s.ring = max(2*s.sets()*setSize, 16*os.Getpagesize())
 	}
 }
 

@@ -55,7 +55,7 @@ type Source struct {
 	early      uint64 // of flips: because a part was nearly full
 	victims    uint64
 
-	sink     uint32 // keeps the loads of prefetch alive
+	sink     uint32 // keeps the loads of nextWord alive
 	retired  []retired
 	stopping bool
 	closed   bool
@@ -75,8 +75,12 @@ type round struct {
 	ends     []uint64  // of each ring
 	ring     int       // the one that is read
 	most     uint64    // octets in the ring that had the most
-	cpu      int       // whose part of the half is read
-	word     int       // of used, within that part
+	// In the half: the next word of used, the sets of the one before it that are still to
+	// be read, and the entries of the set that is read, with the next one.
+	word    int
+	sets    uint64
+	entries []*bpf.ProgramEntry
+	entry   int
 }
 
 func newSource(p *program, cfg *Config) (*Source, error) {
@@ -94,6 +98,7 @@ func newSource(p *program, cfg *Config) (*Source, error) {
 		snapshots: make([]bpf.ProgramSnapshot, 0, maxSnapshots),
 	}
 	s.round.ends = make([]uint64, p.cpus)
+	s.round.entries = make([]*bpf.ProgramEntry, 0, p.cpus*bpf.Ways)
 	atomic.StoreUint32(p.heartbeat, c.jiffies())
 	return s, nil
 }
@@ -141,7 +146,7 @@ func (s *Source) fill(batch []flow.Packet) (n int, err error) {
 		if n += read; err != nil || !done {
 			return n, err
 		}
-		s.program.clearInserts(s.generation)
+		s.program.clearFlows(s.generation)
 		s.generation ^= 1
 		s.horizon = max(s.horizon, s.round.horizon)
 		s.freeRetired()
@@ -158,7 +163,8 @@ func (s *Source) begin() error {
 	due := s.stopping || now-s.flipped >= s.length
 	early := !due && now-s.flipped >= flow.Time(MinGeneration) && s.program.isFull(s.generation)
 	r.underWay, r.closing = true, due || early
-	r.began, r.ring, r.most, r.cpu, r.word = now, 0, 0, 0, 0
+	r.began, r.ring, r.most = now, 0, 0
+	r.word, r.sets, r.entries, r.entry = 0, 0, r.entries[:0], 0
 	if r.closing {
 		r.horizon = now - s.clock.tick
 		if err := s.program.setGeneration(s.generation ^ 1); err != nil {
@@ -261,8 +267,8 @@ func (s *Source) decode(batch []flow.Packet) (n int) {
 	return n
 }
 
-// readHalf reads and zeroes the closed half, from the round's CPU and word on, and
-// reports whether it came to the end.
+// readHalf reads and frees the closed half, set by set over all CPUs, from where the
+// round has come to, and reports whether it came to the end.
 func (s *Source) readHalf(batch []flow.Packet) (n int, done bool, err error) {
 	if s.program.simple != nil {
 		done, err = s.program.simple.readHalf(s.generation, len(batch), func(e *bpf.ProgramEntry) {
@@ -271,43 +277,83 @@ func (s *Source) readHalf(batch []flow.Packet) (n int, done bool, err error) {
 		})
 		return n, done, err
 	}
-	for ; s.round.cpu < s.program.cpus; s.round.cpu, s.round.word = s.round.cpu+1, 0 {
-		used, sets := s.program.part(s.round.cpu, s.generation)
-		for ; s.round.word < len(used); s.round.word++ {
-			word := &used[s.round.word]
-			s.prefetch(*word, sets[s.round.word*64:])
-			for *word != 0 {
-				if len(batch)-n < bpf.Ways {
-					return n, false, nil
-				}
-				n += s.readSet(&sets[s.round.word*64+bits.TrailingZeros64(*word)], batch[n:])
-				*word &= *word - 1
+	r := &s.round
+	for {
+		for ; r.entry < len(r.entries); r.entry++ {
+			if n == len(batch) {
+				return n, false, nil
 			}
+			e := r.entries[r.entry]
+			s.deliver(e, &batch[n])
+			e.Packets = 0
+			n++
+		}
+		if !s.nextSet() {
+			return n, true, nil
 		}
 	}
-	return n, true, nil
 }
 
-// prefetch loads the first entries of the sets that a word names, which lie outside
-// every processor cache: a loop that does nothing else has their misses overlap.
-func (s *Source) prefetch(word uint64, sets []bpf.ProgramSet) {
+// nextSet gathers the entries of the next set that a CPU has used, over all CPUs: a
+// flow is in the same set of each of them. Where it is in several, what came first is
+// handed over first. It reports whether there was one.
+func (s *Source) nextSet() bool {
+	r := &s.round
+	for r.sets == 0 {
+		if r.word == s.program.words() {
+			return false
+		}
+		s.nextWord()
+	}
+	at := (r.word-1)*64 + bits.TrailingZeros64(r.sets)
+	r.sets &= r.sets - 1
+	r.entries, r.entry = r.entries[:0], 0
+	for cpu := range s.program.parts[s.generation] {
+		p := &s.program.parts[s.generation][cpu]
+		if p.used[at/64]&(1<<(at%64)) == 0 {
+			continue
+		}
+		p.used[at/64] &^= 1 << (at % 64)
+		set := &p.sets[at]
+		// The first free entry is the last: the program makes them one after the other.
+		for w := range set.Way {
+			e := &set.Way[w]
+			if e.Packets == 0 {
+				break
+			}
+			r.gather(e)
+		}
+	}
+	return true
+}
+
+// gather adds an entry to those of a set, in the order of their first packet. They are
+// few, and nearly always in order.
+func (r *round) gather(e *bpf.ProgramEntry) {
+	r.entries = append(r.entries, e)
+	for i := len(r.entries) - 1; i > 0 && int32(e.First-r.entries[i-1].First) < 0; i-- {
+		r.entries[i], r.entries[i-1] = r.entries[i-1], e
+	}
+}
+
+// nextWord finds out which sets of the next word any CPU has used, and loads their
+// first entries, which lie outside every processor cache: a loop that does nothing
+// else has their misses overlap.
+func (s *Source) nextWord() {
+	r := &s.round
+	r.sets = 0
 	x := s.sink
-	for ; word != 0; word &= word - 1 {
-		e := &sets[bits.TrailingZeros64(word)].Way[0]
-		x ^= e.Packets ^ e.Frames
+	for cpu := range s.program.parts[s.generation] {
+		p := &s.program.parts[s.generation][cpu]
+		sets := p.sets[r.word*64 : r.word*64+64]
+		r.sets |= p.used[r.word]
+		for word := p.used[r.word]; word != 0; word &= word - 1 {
+			w := &sets[bits.TrailingZeros64(word)].Way
+			x ^= w[0].Packets ^ w[0].Frames ^ w[1].Packets
+		}
 	}
 	s.sink = x
-}
-
-// readSet reads and frees the entries of a set. The first free one is the last: the
-// program makes them one after the other.
-func (s *Source) readSet(set *bpf.ProgramSet, batch []flow.Packet) (n int) {
-	for n < len(set.Way) && set.Way[n].Packets != 0 {
-		s.deliver(&set.Way[n], &batch[n])
-		set.Way[n].Packets = 0
-		n++
-	}
-	return n
+	r.word++
 }
 
 // isEmpty reports whether nothing is left to read.
@@ -333,7 +379,7 @@ func (s *Source) FirstLevel() capture.FirstLevelState {
 		Flips: int64(s.flips), Early: int64(s.early), Victims: int64(s.victims),
 	}
 	if !s.closed {
-		s.program.eachEntry(func(*bpf.ProgramEntry) { state.Used++ })
+		s.eachEntry(func(*bpf.ProgramEntry) { state.Used++ })
 	}
 	return state
 }

@@ -178,7 +178,7 @@ func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
 
 // addContent adds what is in the first-level cache, summed from its entries.
 func (s *Source) addContent(at *[bpf.Interfaces]*capture.Counters) {
-	s.program.eachEntry(func(e *bpf.ProgramEntry) {
+	s.eachEntry(func(e *bpf.ProgramEntry) {
 		if c := at[e.Interface%bpf.Interfaces]; c != nil {
 			c.InFirstLevel += uint64(e.Frames)
 			c.FirstLevel.Content.Packets += uint64(e.Packets)
@@ -187,15 +187,19 @@ func (s *Source) addContent(at *[bpf.Interfaces]*capture.Counters) {
 	})
 }
 
-// eachEntry calls f with each entry of the first level.
-func (p *program) eachEntry(f func(*bpf.ProgramEntry)) {
-	if p.simple != nil {
-		p.simple.each(f)
+// eachEntry calls f with each entry of the first level, also those that are gathered to
+// be handed over.
+func (s *Source) eachEntry(f func(*bpf.ProgramEntry)) {
+	for _, e := range s.round.entries[s.round.entry:] {
+		f(e)
+	}
+	if s.program.simple != nil {
+		s.program.simple.each(f)
 		return
 	}
-	for i, word := range p.used {
+	for i, word := range s.program.used {
 		for ; word != 0; word &= word - 1 {
-			set := &p.sets[i*64+bits.TrailingZeros64(word)]
+			set := &s.program.sets[i*64+bits.TrailingZeros64(word)]
 			for w := range set.Way {
 				if e := &set.Way[w]; e.Packets != 0 {
 					f(e)

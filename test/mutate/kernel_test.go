@@ -37,7 +37,7 @@ var firstLevel = []Mutation{
 	// The drain.
 	{"capture/kernel/program.go", "p.barrier.Put(uint32(0), p.fillings[g])", "error(nil)", kernel, "TestFlipWaitsForRuns"},
 	{"capture/kernel/source.go", "n += s.take(record, batch[n:])", "_ = record", kernel, tiny},
-	{"capture/kernel/source.go", "s.deliver(&set.Way[n], &batch[n])\n\t\tset.Way[n].Packets = 0", "set.Way[n].Packets = 0\n\t\ts.deliver(&set.Way[n], &batch[n])", kernel, tiny},
+	{"capture/kernel/source.go", "s.deliver(e, &batch[n])\n\t\t\te.Packets = 0", "e.Packets = 0\n\t\t\ts.deliver(e, &batch[n])", kernel, tiny},
 	{"capture/kernel/source.go", "|| record != nil && record.Generation != s.generation", "", kernel, "TestGenerationsInOrder"},
 	{"capture/kernel/source.go", "cmp.Compare(a.Time, b.Time) })\n\ts.decodable", "0 })\n\ts.decodable", kernel, "TestFragmentTrains"},
 }

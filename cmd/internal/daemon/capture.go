@@ -126,7 +126,8 @@ func (s *session) kernelConfig() kernel.Config {
 	return kernel.Config{
 		Hook: hook, Simple: c.Mode == CaptureSimple, Interfaces: c.Interfaces, Sampling: c.Sampling,
 		Direction: c.Direction, Directions: c.Directions,
-		Entries: c.FirstLevel, Ring: c.FirstRing,
+		MaxFlows: s.Live.Cache.Entries / 2,
+		Entries:  c.FirstLevel, Ring: c.FirstRing,
 		Generation: min(s.Live.Cache.Active, s.Live.Cache.Inactive) / 4,
 		Now:        s.now,
 		Decoder:    capture.NewDecoder(s.Fragments),

@@ -9,8 +9,8 @@ import (
 const (
 	// patienceShare is the part of the time that a shard may spend waiting for room,
 	// and maxPatience what it may save up.
-	patienceShare = 2 // half
-	maxPatience   = 500 * time.Millisecond
+	patienceShare = 4 // a quarter
+	maxPatience   = 100 * time.Millisecond
 	roomPause     = time.Millisecond
 )
 
