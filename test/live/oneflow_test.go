@@ -5,12 +5,14 @@ package live_test
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
+	"golang.org/x/sys/unix"
 
 	"cacheflow/test/binary"
 	"cacheflow/test/judge"
@@ -95,6 +97,18 @@ func fragmentsAreOneFlow(t *testing.T, m binary.Mode) {
 	}
 }
 
+// stayOnOneCPU keeps the test's goroutine where it is: a flow does not change its CPU,
+// as behind a NIC that spreads flows.
+func stayOnOneCPU(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	var set unix.CPUSet
+	set.Set(0)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A thousand connections use one pair of ports, one after another, within 100 ms:
 // each has a record in each direction, with its own packets.
 func TestReusedPorts(t *testing.T) { binary.InBothModes(t, reusedPorts) }
@@ -112,6 +126,7 @@ func reusedPorts(t *testing.T, m binary.Mode) {
 	l := newLab(t)
 	collector := nfcapd(t, l.meter, judge.NfcapdConfig{})
 	d := start(t, m, l.meter, "-i", "in", "--workers", "2", "-e", collector.Address.String(), "--protocol", "ipfix")
+	stayOnOneCPU(t)
 	begun := time.Now()
 	send(t, l.sender, inTurn(connection), connections*len(connection), 0)
 	took := time.Since(begun)
