@@ -17,12 +17,13 @@ struct tags {
 };
 
 /* An entry of the first-level cache is a flow of one generation on one CPU: two
- * cache lines. The first 44 octets are flow.Key as Go lays it out. An entry whose
+ * cache lines. The first 44 octets are flow.Key as Go lays it out, but for the byte
+ * order of the ports. An entry whose
  * packets are 0 is free, whatever else is in it. */
 struct entry {
 	__u64 src[2]; /* in network byte order; IPv4 in the first four octets, zeros behind */
 	__u64 dst[2];
-	__u64 ports;   /* source port, destination port, input interface: 16, 16, 32 bits */
+	__u64 ports;   /* source and destination port, in network byte order, and input interface: 16, 16, 32 bits */
 	__u32 kind;    /* protocol, ToS, IP version, direction: an octet each */
 	__u32 packets; /* on the wire: the segments of a super-packet */
 	__u64 octets;  /* IP total lengths */
@@ -34,7 +35,7 @@ struct entry {
 	__u32 min_length, max_length;
 	struct tags tags;
 	__u32 flow_label;
-	__u16 tcp_flags;
+	__u16 tcp_flags; /* in network byte order */
 	__u8 min_ttl, max_ttl;
 	__u8 dst_mac[6], src_mac[6];
 	__u32 interface; /* the observing interface's place in counts */
@@ -55,14 +56,14 @@ struct set {
  * (see busy) count in a second one, by atomic additions. */
 struct counters {
 	__u64 observed; /* frames: the first that is counted */
+	__u64 metered_packets; /* of what the program has read itself, lost or not */
+	__u64 metered_octets;
 	__u64 sampled_out; /* frames: not chosen */
 	__u64 ignored;  /* frames: not IP */
 	__u64 handed;   /* frames: handed over as snapshots */
 	__u64 lost;     /* frames: there was no room for them in the ring */
 	__u64 lost_unread; /* of lost: snapshots, whose packets and octets are not known */
 	__u64 lost_packets, lost_octets; /* of the rest of lost */
-	__u64 metered_packets; /* of what the program has read itself, lost or not */
-	__u64 metered_octets;
 	__u64 spare[6];
 };
 
@@ -72,9 +73,10 @@ struct counters {
 struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
 	__u32 flows[2];   /* entries made in each generation since it was drained */
+	__u32 first_set; /* of this CPU's part of generation 0 */
 	__u32 sampler; /* frames to go in the sampling interval */
 	__u32 chosen;  /* the value of sampler at which a frame is chosen */
-	__u32 spare[11];
+	__u32 spare[10];
 };
 
 /* A device that has a hook, by its ifindex. */

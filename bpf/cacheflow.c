@@ -34,11 +34,11 @@ const volatile __u32 sample_random = 0;
  * clsact only. */
 __u32 heartbeat = 0;
 
-/* The half that is written to, 0 or 1. User space changes it and then waits for the
+/* The half that is written to: 0, or how many sets further on it is. User space changes it and then waits for the
  * runs that are under way: it replaces the element of an array of maps, at which the
  * kernel waits for them (maybe_wait_bpf_programs in kernel/bpf/syscall.c). Then
  * nobody writes to the other half any more. */
-__u32 generation = 0;
+__u32 half = 0;
 
 struct cpu cpu_states[CPUS] = {};
 
@@ -72,7 +72,7 @@ struct run {
 	struct counters *counters;
 	struct cpu *state;
 	__u32 cpu;
-	__u32 generation;
+	__u32 half; /* 0 in generation 0, and what to add to first_set in generation 1 */
 	__u32 jiffies;
 	__u32 ifindex;
 	__u32 input, output; /* as flow.Packet has them */
@@ -122,7 +122,7 @@ static inline_always int push(const struct run *r, const struct entry *e)
 	if (!v)
 		return 0;
 	v->head.kind = RECORD_VICTIM;
-	v->head.generation = r->generation;
+	v->head.generation = r->half != 0;
 	__builtin_memcpy(&v->entry, e, sizeof(*e));
 	bpf_ringbuf_submit(v, BPF_RB_NO_WAKEUP);
 	return 1;
@@ -140,7 +140,7 @@ static inline_always void wake(const struct run *r)
 	if (!head)
 		return;
 	head->kind = RECORD_WAKE;
-	head->generation = r->generation;
+	head->generation = r->half != 0;
 	bpf_ringbuf_submit(head, BPF_RB_FORCE_WAKEUP);
 }
 
@@ -160,7 +160,7 @@ static inline_always void hand(const struct run *r)
 		return;
 	}
 	s->head.kind = RECORD_SNAPSHOT;
-	s->head.generation = r->generation;
+	s->head.generation = r->half != 0;
 	s->time = bpf_ktime_get_ns();
 	s->jiffies = r->jiffies;
 	s->input = r->input;
@@ -205,7 +205,7 @@ static inline_always void join(struct entry *e, const struct entry *p, __u32 jif
 		e->max_length = p->max_length;
 	if (p->min_ttl < e->min_ttl)
 		e->min_ttl = p->min_ttl;
-	if (p->max_ttl > e->max_ttl)
+	else if (p->max_ttl > e->max_ttl)
 		e->max_ttl = p->max_ttl;
 }
 
@@ -336,7 +336,7 @@ static inline_always void work(struct run *r, enum task task, __u8 nested)
 {
 	r->nested = nested; /* a constant, so that neither case pays for the other */
 	/* The generation before the clock: user space takes the clock before it flips. */
-	r->generation = *(volatile __u32 *)&generation & 1;
+	r->half = *(volatile __u32 *)&half;
 	r->jiffies = bpf_jiffies64();
 	if (task == METER)
 		meter(r);

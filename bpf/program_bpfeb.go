@@ -16,6 +16,8 @@ import (
 type ProgramCounters struct {
 	_              structs.HostLayout
 	Observed       uint64
+	MeteredPackets uint64
+	MeteredOctets  uint64
 	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
@@ -23,18 +25,17 @@ type ProgramCounters struct {
 	LostUnread     uint64
 	LostPackets    uint64
 	LostOctets     uint64
-	MeteredPackets uint64
-	MeteredOctets  uint64
 	Spare          [6]uint64
 }
 
 type ProgramCpu struct {
-	_       structs.HostLayout
-	Busy    uint32
-	Flows   [2]uint32
-	Sampler uint32
-	Chosen  uint32
-	Spare   [11]uint32
+	_        structs.HostLayout
+	Busy     uint32
+	Flows    [2]uint32
+	FirstSet uint32
+	Sampler  uint32
+	Chosen   uint32
+	Spare    [10]uint32
 }
 
 type ProgramDevice struct {
@@ -147,14 +148,13 @@ const (
 	ProgramProgCacheflowJiffies = "cacheflow_jiffies"
 	ProgramVarCpuStates         = "cpu_states"
 	ProgramVarDevices           = "devices"
-	ProgramVarGeneration        = "generation"
+	ProgramVarHalf              = "half"
 	ProgramVarHeartbeat         = "heartbeat"
 	ProgramVarLegacy            = "legacy"
 	ProgramVarSampleInterval    = "sample_interval"
 	ProgramVarSampleRandom      = "sample_random"
 	ProgramVarSeed              = "seed"
 	ProgramVarSetMask           = "set_mask"
-	ProgramVarSetShift          = "set_shift"
 	ProgramVarSharedTypes       = "shared_types"
 	ProgramVarWakeAt            = "wake_at"
 )
@@ -222,14 +222,13 @@ type ProgramMapSpecs struct {
 type ProgramVariableSpecs struct {
 	CpuStates      *ebpf.VariableSpec `ebpf:"cpu_states"`
 	Devices        *ebpf.VariableSpec `ebpf:"devices"`
-	Generation     *ebpf.VariableSpec `ebpf:"generation"`
+	Half           *ebpf.VariableSpec `ebpf:"half"`
 	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
 	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
 	Seed           *ebpf.VariableSpec `ebpf:"seed"`
 	SetMask        *ebpf.VariableSpec `ebpf:"set_mask"`
-	SetShift       *ebpf.VariableSpec `ebpf:"set_shift"`
 	SharedTypes    *ebpf.VariableSpec `ebpf:"shared_types"`
 	WakeAt         *ebpf.VariableSpec `ebpf:"wake_at"`
 }
@@ -275,14 +274,13 @@ func (m *ProgramMaps) Close() error {
 type ProgramVariables struct {
 	CpuStates      *ebpf.Variable `ebpf:"cpu_states"`
 	Devices        *ebpf.Variable `ebpf:"devices"`
-	Generation     *ebpf.Variable `ebpf:"generation"`
+	Half           *ebpf.Variable `ebpf:"half"`
 	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy         *ebpf.Variable `ebpf:"legacy"`
 	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`
 	Seed           *ebpf.Variable `ebpf:"seed"`
 	SetMask        *ebpf.Variable `ebpf:"set_mask"`
-	SetShift       *ebpf.Variable `ebpf:"set_shift"`
 	SharedTypes    *ebpf.Variable `ebpf:"shared_types"`
 	WakeAt         *ebpf.Variable `ebpf:"wake_at"`
 }

@@ -16,6 +16,8 @@ import (
 type RealtimeCounters struct {
 	_              structs.HostLayout
 	Observed       uint64
+	MeteredPackets uint64
+	MeteredOctets  uint64
 	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
@@ -23,18 +25,17 @@ type RealtimeCounters struct {
 	LostUnread     uint64
 	LostPackets    uint64
 	LostOctets     uint64
-	MeteredPackets uint64
-	MeteredOctets  uint64
 	Spare          [6]uint64
 }
 
 type RealtimeCpu struct {
-	_       structs.HostLayout
-	Busy    uint32
-	Flows   [2]uint32
-	Sampler uint32
-	Chosen  uint32
-	Spare   [11]uint32
+	_        structs.HostLayout
+	Busy     uint32
+	Flows    [2]uint32
+	FirstSet uint32
+	Sampler  uint32
+	Chosen   uint32
+	Spare    [10]uint32
 }
 
 type RealtimeDevice struct {
@@ -93,14 +94,13 @@ const (
 	RealtimeProgCacheflowJiffies = "cacheflow_jiffies"
 	RealtimeVarCpuStates         = "cpu_states"
 	RealtimeVarDevices           = "devices"
-	RealtimeVarGeneration        = "generation"
+	RealtimeVarHalf              = "half"
 	RealtimeVarHeartbeat         = "heartbeat"
 	RealtimeVarLegacy            = "legacy"
 	RealtimeVarSampleInterval    = "sample_interval"
 	RealtimeVarSampleRandom      = "sample_random"
 	RealtimeVarSeed              = "seed"
 	RealtimeVarSetMask           = "set_mask"
-	RealtimeVarSetShift          = "set_shift"
 	RealtimeVarSharedTypes       = "shared_types"
 	RealtimeVarWakeAt            = "wake_at"
 )
@@ -168,14 +168,13 @@ type RealtimeMapSpecs struct {
 type RealtimeVariableSpecs struct {
 	CpuStates      *ebpf.VariableSpec `ebpf:"cpu_states"`
 	Devices        *ebpf.VariableSpec `ebpf:"devices"`
-	Generation     *ebpf.VariableSpec `ebpf:"generation"`
+	Half           *ebpf.VariableSpec `ebpf:"half"`
 	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
 	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
 	Seed           *ebpf.VariableSpec `ebpf:"seed"`
 	SetMask        *ebpf.VariableSpec `ebpf:"set_mask"`
-	SetShift       *ebpf.VariableSpec `ebpf:"set_shift"`
 	SharedTypes    *ebpf.VariableSpec `ebpf:"shared_types"`
 	WakeAt         *ebpf.VariableSpec `ebpf:"wake_at"`
 }
@@ -221,14 +220,13 @@ func (m *RealtimeMaps) Close() error {
 type RealtimeVariables struct {
 	CpuStates      *ebpf.Variable `ebpf:"cpu_states"`
 	Devices        *ebpf.Variable `ebpf:"devices"`
-	Generation     *ebpf.Variable `ebpf:"generation"`
+	Half           *ebpf.Variable `ebpf:"half"`
 	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy         *ebpf.Variable `ebpf:"legacy"`
 	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`
 	Seed           *ebpf.Variable `ebpf:"seed"`
 	SetMask        *ebpf.Variable `ebpf:"set_mask"`
-	SetShift       *ebpf.Variable `ebpf:"set_shift"`
 	SharedTypes    *ebpf.Variable `ebpf:"shared_types"`
 	WakeAt         *ebpf.Variable `ebpf:"wake_at"`
 }

@@ -6,7 +6,6 @@
 #pragma once
 
 /* Set by user space before the program is loaded. */
-const volatile __u32 set_shift = 0; /* log2 of the sets of one part */
 const volatile __u32 set_mask = 0;  /* the sets of one part, less one */
 const volatile __u32 wake_at = 0;   /* entries made in a part at which user space is woken */
 const volatile __u64 seed[7] = {};  /* odd numbers, of which the hash is made */
@@ -14,7 +13,7 @@ const volatile __u64 seed[7] = {};  /* odd numbers, of which the hash is made */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* (cpu * 2 + generation) << set_shift, and the set */
+	__uint(max_entries, 1); /* by CPU, generation and set */
 	__type(key, __u32);
 	__type(value, struct set);
 } sets SEC(".maps");
@@ -50,7 +49,7 @@ static inline_always int is_same(const struct entry *e, const struct entry *p)
 
 static inline_always __u32 set_of(const struct run *r, const struct entry *p)
 {
-	return ((r->cpu * 2 + r->generation) << set_shift) + (hash(p) & set_mask);
+	return r->state->first_set + r->half + (hash(p) & set_mask);
 }
 
 /* older says which of two entries is to leave before the other: the one that was
@@ -64,7 +63,7 @@ static inline_always int older(const struct entry *a, const struct entry *b)
 /* count_flow counts an entry that was made, and wakes user space when they are many. */
 static inline_always void count_flow(const struct run *r)
 {
-	if (++r->state->flows[mask(r->generation, 1)] == wake_at)
+	if (++r->state->flows[r->half ? 1 : 0] == wake_at)
 		wake(r);
 }
 

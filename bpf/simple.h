@@ -32,12 +32,12 @@ static inline_always void make_key(const struct run *r, const struct entry *p, s
 
 static inline_always struct entry *find(const struct run *r, const struct simple_key *k)
 {
-	return r->generation ? bpf_map_lookup_elem(&flows1, k) : bpf_map_lookup_elem(&flows0, k);
+	return r->half ? bpf_map_lookup_elem(&flows1, k) : bpf_map_lookup_elem(&flows0, k);
 }
 
 static inline_always long make(const struct run *r, const struct simple_key *k, const struct entry *p)
 {
-	return r->generation ? bpf_map_update_elem(&flows1, k, p, BPF_NOEXIST) : bpf_map_update_elem(&flows0, k, p, BPF_NOEXIST);
+	return r->half ? bpf_map_update_elem(&flows1, k, p, BPF_NOEXIST) : bpf_map_update_elem(&flows0, k, p, BPF_NOEXIST);
 }
 
 /* observe adds the packet to its entry, or makes one; where the map is full the packet

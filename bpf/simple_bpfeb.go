@@ -16,6 +16,8 @@ import (
 type SimpleCounters struct {
 	_              structs.HostLayout
 	Observed       uint64
+	MeteredPackets uint64
+	MeteredOctets  uint64
 	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
@@ -23,18 +25,17 @@ type SimpleCounters struct {
 	LostUnread     uint64
 	LostPackets    uint64
 	LostOctets     uint64
-	MeteredPackets uint64
-	MeteredOctets  uint64
 	Spare          [6]uint64
 }
 
 type SimpleCpu struct {
-	_       structs.HostLayout
-	Busy    uint32
-	Flows   [2]uint32
-	Sampler uint32
-	Chosen  uint32
-	Spare   [11]uint32
+	_        structs.HostLayout
+	Busy     uint32
+	Flows    [2]uint32
+	FirstSet uint32
+	Sampler  uint32
+	Chosen   uint32
+	Spare    [10]uint32
 }
 
 type SimpleDevice struct {
@@ -99,7 +100,7 @@ const (
 	SimpleProgCacheflowJiffies = "cacheflow_jiffies"
 	SimpleVarCpuStates         = "cpu_states"
 	SimpleVarDevices           = "devices"
-	SimpleVarGeneration        = "generation"
+	SimpleVarHalf              = "half"
 	SimpleVarHeartbeat         = "heartbeat"
 	SimpleVarLegacy            = "legacy"
 	SimpleVarSampleInterval    = "sample_interval"
@@ -170,7 +171,7 @@ type SimpleMapSpecs struct {
 type SimpleVariableSpecs struct {
 	CpuStates      *ebpf.VariableSpec `ebpf:"cpu_states"`
 	Devices        *ebpf.VariableSpec `ebpf:"devices"`
-	Generation     *ebpf.VariableSpec `ebpf:"generation"`
+	Half           *ebpf.VariableSpec `ebpf:"half"`
 	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
 	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
@@ -219,7 +220,7 @@ func (m *SimpleMaps) Close() error {
 type SimpleVariables struct {
 	CpuStates      *ebpf.Variable `ebpf:"cpu_states"`
 	Devices        *ebpf.Variable `ebpf:"devices"`
-	Generation     *ebpf.Variable `ebpf:"generation"`
+	Half           *ebpf.Variable `ebpf:"half"`
 	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy         *ebpf.Variable `ebpf:"legacy"`
 	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`

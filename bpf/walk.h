@@ -32,7 +32,7 @@ enum verdict {
 #define TCP_LENGTH 20
 #define UDP_LENGTH 8
 
-enum { FIN = 0x01, SYN = 0x02, RST = 0x04 };
+enum { FIN = be16(0x01), SYN = be16(0x02), RST = be16(0x04) };
 
 /* A walk over the headers of a frame. at moves on; all that lies before it has
  * been checked against end. */
@@ -57,22 +57,18 @@ static inline_always __u32 room(const struct walk *w)
 static inline_always __u64 first_half(__u32 x) { return x; }
 static inline_always __u64 second_half(__u32 x) { return (__u64)x << 32; }
 static inline_always __u64 dst_port(__u16 port) { return (__u64)port << 16; }
-static inline_always __u64 ports_at(const void *l4)
-{
-	__u32 both = be32(u32_at(l4, 0));
-
-	return both << 16 | both >> 16;
-}
 static inline_always __u32 kind_of(__u8 protocol, __u8 tos, __u8 version) { return protocol | (__u32)tos << 8 | (__u32)version << 16; }
 static inline_always __u32 direction_of(__u8 direction) { return (__u32)direction << 24; }
 #else
 static inline_always __u64 first_half(__u32 x) { return (__u64)x << 32; }
 static inline_always __u64 second_half(__u32 x) { return x; }
 static inline_always __u64 dst_port(__u16 port) { return (__u64)port << 32; }
-static inline_always __u64 ports_at(const void *l4) { return (__u64)u32_at(l4, 0) << 32; }
 static inline_always __u32 kind_of(__u8 protocol, __u8 tos, __u8 version) { return (__u32)protocol << 24 | (__u32)tos << 16 | (__u32)version << 8; }
 static inline_always __u32 direction_of(__u8 direction) { return direction; }
 #endif
+
+/* The ports in front of a transport header. */
+static inline_always __u64 ports_at(const void *l4) { return first_half(u32_at(l4, 0)); }
 
 /* Versions are 4 and 6, which one bit tells apart. */
 static inline_always int is_ipv6(const struct entry *p) { return (p->kind & kind_of(0, 0, 2)) != 0; }
@@ -119,7 +115,7 @@ static inline_always enum verdict transport(struct walk *w, struct entry *p, __u
 		if (!has(w, 14) || l3 + 14 > length)
 			return HAND;
 		p->ports |= ports_at(w->at);
-		p->tcp_flags = be16(u16_at(w->at, 12)) & 0x0fff; /* RFC 7125 §3 */
+		p->tcp_flags = u16_at(w->at, 12) & be16(0x0fff); /* RFC 7125 §3 */
 		if (size) {
 			header = (u8_at(w->at, 12) >> 4) * 4;
 			if (header < TCP_LENGTH)
@@ -142,7 +138,7 @@ static inline_always enum verdict transport(struct walk *w, struct entry *p, __u
 			break;
 		if (!has(w, 2) || l3 + 2 > length)
 			return HAND;
-		p->ports |= dst_port(be16(u16_at(w->at, 0))); /* type and code */
+		p->ports |= dst_port(u16_at(w->at, 0)); /* type and code */
 		break;
 	}
 	if (!size) {
@@ -399,7 +395,7 @@ static inline_always int plain(struct __sk_buff *skb, struct entry *p)
 		return 0;
 	p->tcp_flags = 0;
 	if (protocol == IPPROTO_TCP)
-		p->tcp_flags = be16(u16_at(l4, 12)) & 0x0fff; /* RFC 7125 §3 */
+		p->tcp_flags = u16_at(l4, 12) & be16(0x0fff); /* RFC 7125 §3 */
 	else if (protocol != IPPROTO_UDP)
 		return 0;
 	p->ports |= ports_at(l4);

@@ -3,6 +3,8 @@
 package kernel
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"unsafe"
 
 	"cacheflow/bpf"
@@ -10,14 +12,25 @@ import (
 	"cacheflow/capture"
 )
 
-// The first octets of an entry are a flow.Key.
+// The first octets of an entry are a flow.Key, but for the byte order of its ports.
 const _ = -(unsafe.Offsetof(bpf.ProgramEntry{}.Packets) ^ unsafe.Sizeof(flow.Key{})) // 0, or it does not compile
+
+// networkOrder converts between the machine's byte order and the network's.
+func networkOrder(v uint16) uint16 {
+	if bigEndian {
+		return v
+	}
+	return bits.ReverseBytes16(v)
+}
+
+var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
 // packet fills in all of *p from an entry. (A composite literal would be made on the
 // stack first.)
 func (c *clock) packet(e *bpf.ProgramEntry, p *flow.Packet) {
 	p.Key = *(*flow.Key)(unsafe.Pointer(e))
-	p.TCPFlags = e.TcpFlags
+	p.SrcPort, p.DstPort = networkOrder(p.SrcPort), networkOrder(p.DstPort)
+	p.TCPFlags = networkOrder(e.TcpFlags)
 	p.MinTTL, p.MaxTTL = e.MinTtl, e.MaxTtl
 	p.Packets, p.Octets = uint64(e.Packets), e.Octets
 	p.First, p.Last = c.time(e.First), c.time(e.Last)

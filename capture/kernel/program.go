@@ -29,17 +29,17 @@ type program struct {
 	fillings        [2]*ebpf.Map // what it holds in turn
 	ringMaps        []*ebpf.Map
 
-	simple     *simple               // the simple flavour has this instead of sets
-	sets       []bpf.ProgramSet      // by CPU and generation
-	used       []uint64              // a bit for each of them
-	parts      [2][]part             // of sets and used, by generation and CPU
-	counts     []bpf.ProgramCounters // by CPU, whether the run was nested, and interface
-	rings      []ring                // by CPU
-	generation *uint32
-	heartbeat  *uint32
-	states     []bpf.ProgramCpu // by CPU
-	devices    []uint64         // a bpf.ProgramDevice each, written whole
-	mapped     [][]byte
+	simple    *simple               // the simple flavour has this instead of sets
+	sets      []bpf.ProgramSet      // by CPU and generation
+	used      []uint64              // a bit for each of them
+	parts     [2][]part             // of sets and used, by generation and CPU
+	counts    []bpf.ProgramCounters // by CPU, whether the run was nested, and interface
+	rings     []ring                // by CPU
+	half      *uint32               // the half that is written to: 0, or how many sets further on it is
+	heartbeat *uint32
+	states    []bpf.ProgramCpu // by CPU
+	devices   []uint64         // a bpf.ProgramDevice each, written whole
+	mapped    [][]byte
 }
 
 // loadOptions are what differs between kernels and uses.
@@ -116,7 +116,7 @@ func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
 		for i := range seed {
 			seed[i] = random() | 1
 		}
-		values[bpf.ProgramVarSetShift], values[bpf.ProgramVarSetMask] = uint32(o.setShift), uint32(o.sets()-1)
+		values[bpf.ProgramVarSetMask] = uint32(o.sets() - 1)
 		values[bpf.ProgramVarSeed], values[bpf.ProgramVarWakeAt] = seed, o.wakeAt
 		spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.cpus * o.sets())
 		spec.Maps[bpf.ProgramMapUsed].MaxEntries = uint32(2 * o.cpus * o.words())
@@ -167,7 +167,7 @@ func (p *program) makeRings(spec *ebpf.CollectionSpec) error {
 // every run that is under way (maybe_wait_bpf_programs in kernel/bpf/syscall.c), and
 // those that begin later see g.
 func (p *program) setGeneration(g uint32) error {
-	atomic.StoreUint32(p.generation, g)
+	atomic.StoreUint32(p.half, g*uint32(p.size.sets()))
 	if err := p.barrier.Put(uint32(0), p.fillings[g]); err != nil {
 		return fmt.Errorf("flip the generation: %w", err)
 	}
@@ -212,10 +212,13 @@ func (p *program) mapGlobals(spec *ebpf.CollectionSpec) error {
 		return fmt.Errorf("map the variables: %w", err)
 	}
 	at := func(name string) unsafe.Pointer { return unsafe.Pointer(&b[spec.Variables[name].Offset]) }
-	p.generation = (*uint32)(at(bpf.ProgramVarGeneration))
+	p.half = (*uint32)(at(bpf.ProgramVarHalf))
 	p.heartbeat = (*uint32)(at(bpf.ProgramVarHeartbeat))
 	p.states = unsafe.Slice((*bpf.ProgramCpu)(at(bpf.ProgramVarCpuStates)), bpf.CPUs)[:p.cpus]
 	p.devices = unsafe.Slice((*uint64)(at(bpf.ProgramVarDevices)), bpf.Devices)
+	for cpu := range p.states {
+		p.states[cpu].FirstSet = uint32(2 * cpu * p.size.sets())
+	}
 	return nil
 }
 
