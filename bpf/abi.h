@@ -62,9 +62,8 @@ struct counters {
 	__u64 ignored;  /* frames: not IP */
 	__u64 handed;   /* frames: handed over as snapshots */
 	__u64 lost;     /* frames: there was no room for them in the ring */
-	__u64 lost_unread; /* of lost: snapshots, whose packets and octets are not known */
-	__u64 lost_packets, lost_octets; /* of the rest of lost */
-	__u64 spare[6];
+	__u64 lost_packets, lost_octets; /* of lost: what had been read, unlike snapshots */
+	__u64 spare[7];
 };
 
 #define CPUS 1024
@@ -74,9 +73,10 @@ struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
 	__u32 flows[2];   /* entries made in each generation since it was drained */
 	__u32 first_set; /* of this CPU's part of generation 0 */
+	__u32 half;      /* of the run that is under way */
 	__u32 sampler; /* frames to go in the sampling interval */
 	__u32 chosen;  /* the value of sampler at which a frame is chosen */
-	__u32 spare[10];
+	__u32 spare[9];
 };
 
 /* A device that has a hook, by its ifindex. */
@@ -91,6 +91,7 @@ enum device_flag {
 	DEVICE_EGRESS = 2,     /* leaving frames that came in by none of these are metered */
 	DEVICE_EGRESS_ALL = 4, /* leaving frames are metered, whatever they came in by */
 	DEVICE_RAW = 8,        /* it has no link header */
+	DEVICE_COVERED = 16,   /* a VRF: what comes by it came in by a metered device */
 };
 
 /* Devices are found by open addressing: ifindex modulo DEVICES, and DEVICE_PROBES

@@ -40,10 +40,10 @@ __u32 heartbeat = 0;
  * nobody writes to the other half any more. */
 __u32 half = 0;
 
-struct cpu cpu_states[CPUS] = {};
+struct cpu cpu_states[CPUS] __attribute__((aligned(64))) = {};
 
 /* By ifindex; see find_device. */
-struct device devices[DEVICES] = {};
+struct device devices[DEVICES] __attribute__((aligned(8))) = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -156,7 +156,6 @@ static inline_always void hand(const struct run *r)
 		s = bpf_ringbuf_reserve(ring, sizeof(*s), 0);
 	if (!s) {
 		ADD(r, lost, 1);
-		ADD(r, lost_unread, 1);
 		return;
 	}
 	s->head.kind = RECORD_SNAPSHOT;
@@ -252,7 +251,7 @@ static inline_always void begin(const struct run *r, __u8 direction, struct entr
 }
 
 /* is_chosen says whether the sampler lets the frame pass. Nested runs share it with the
- * one that they interrupt: an interval may then be longer or shorter by one. */
+ * one that they interrupt, so that an interval may be cut short or run over. */
 static inline_always int is_chosen(struct cpu *state)
 {
 	if (!state->sampler) {
@@ -261,7 +260,7 @@ static inline_always int is_chosen(struct cpu *state)
 		if (sample_random)
 			state->chosen = 1 + (__u32)((__u64)bpf_get_prandom_u32() * sample_interval >> 32);
 	}
-	return state->sampler-- == state->chosen;
+	return state->sampler && state->sampler-- == state->chosen;
 }
 
 /* meter counts the frame, or hands it over. */
@@ -326,7 +325,7 @@ static inline_always enum task egress_task(const struct run *r)
 		return METER;
 	if (r->input) {
 		in = find_device(r->input);
-		if (in && in->flags & DEVICE_INGRESS)
+		if (in && in->flags & (DEVICE_INGRESS | DEVICE_COVERED))
 			return NOTE;
 	}
 	return r->device->flags & DEVICE_EGRESS ? METER : NOTHING;
@@ -336,7 +335,10 @@ static inline_always void work(struct run *r, enum task task, __u8 nested)
 {
 	r->nested = nested; /* a constant, so that neither case pays for the other */
 	/* The generation before the clock: user space takes the clock before it flips. */
-	r->half = *(volatile __u32 *)&half;
+	if (nested)
+		r->half = r->state->half; /* as the interrupted run: generations do not mix in a ring */
+	else
+		r->state->half = r->half = *(volatile __u32 *)&half;
 	r->jiffies = bpf_jiffies64();
 	if (task == METER)
 		meter(r);
@@ -350,7 +352,7 @@ static inline_always int hook(struct __sk_buff *skb, __u8 egress)
 	enum task task;
 	struct cpu *state;
 
-	if (legacy && (__u32)bpf_jiffies64() - heartbeat > legacy)
+	if (legacy && (__s32)((__u32)bpf_jiffies64() - heartbeat) > (__s32)legacy)
 		return NEXT;
 	/* A copy of what this host sent to a group; a packet socket does not see it either. */
 	if (r.pkt_type == PACKET_LOOPBACK)

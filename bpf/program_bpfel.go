@@ -22,10 +22,9 @@ type ProgramCounters struct {
 	Ignored        uint64
 	Handed         uint64
 	Lost           uint64
-	LostUnread     uint64
 	LostPackets    uint64
 	LostOctets     uint64
-	Spare          [6]uint64
+	Spare          [7]uint64
 }
 
 type ProgramCpu struct {
@@ -33,9 +32,10 @@ type ProgramCpu struct {
 	Busy     uint32
 	Flows    [2]uint32
 	FirstSet uint32
+	Half     uint32
 	Sampler  uint32
 	Chosen   uint32
-	Spare    [10]uint32
+	Spare    [9]uint32
 }
 
 type ProgramDevice struct {
@@ -52,6 +52,7 @@ const (
 	ProgramDeviceFlagDEVICE_EGRESS     ProgramDeviceFlag = 2
 	ProgramDeviceFlagDEVICE_EGRESS_ALL ProgramDeviceFlag = 4
 	ProgramDeviceFlagDEVICE_RAW        ProgramDeviceFlag = 8
+	ProgramDeviceFlagDEVICE_COVERED    ProgramDeviceFlag = 16
 )
 
 type ProgramEntry struct {

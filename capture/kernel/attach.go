@@ -25,10 +25,9 @@ type hooker interface {
 	mode() string
 }
 
-// tcx attaches by links of the kernel's tcx (6.6), which end with the process. At
-// ingress the program is the first, at egress the last: it sees what AF_PACKET
-// sees, before filters drop what arrives and after they dropped what leaves. It
-// lets every frame pass on to whoever is next.
+// tcx attaches by links of the kernel's tcx (6.6), which end with the process. The
+// program is the first at each hook: behind one that accepts it would never run. It
+// lets every frame pass on to whoever is next; what that one drops has been counted.
 type tcx struct{}
 
 func (tcx) mode() string { return "tcx" }
@@ -36,7 +35,7 @@ func (tcx) mode() string { return "tcx" }
 func (tcx) attach(ifindex uint32, p *ebpf.Program, egress bool) (io.Closer, error) {
 	o := bpflink.TCXOptions{Interface: int(ifindex), Program: p, Attach: ebpf.AttachTCXIngress, Anchor: bpflink.Head()}
 	if egress {
-		o.Attach, o.Anchor = ebpf.AttachTCXEgress, bpflink.Tail()
+		o.Attach = ebpf.AttachTCXEgress
 	}
 	l, err := bpflink.AttachTCX(o)
 	if err != nil {

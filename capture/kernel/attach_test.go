@@ -4,9 +4,15 @@ package kernel
 
 import (
 	"io"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
@@ -75,6 +81,88 @@ func attachUnderLoad(t *testing.T, host *netns.NS, hook Hook) {
 	t.Logf("%d frames sent, %d observed, %d lost", frames, sum.Observed, sum.Lost)
 	if err := c.Source().Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A neighbour at the same hooks accepts every frame, so that nobody behind it is asked:
+// the program counts all the same, and leaves the neighbour alone.
+func TestNeighbours(t *testing.T) {
+	spec := nothing.Copy()
+	spec.Instructions[0] = asm.Mov.Imm(asm.R0, 0) // TCX_PASS, TC_ACT_OK
+	accept, err := ebpf.NewProgram(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accept.Close()
+	for name, c := range map[string]struct {
+		hook      Hook
+		neighbour func(t *testing.T, index uint32, accept *ebpf.Program)
+	}{
+		"tcx": {AnyHook, func(t *testing.T, index uint32, accept *ebpf.Program) {
+			for _, egress := range []bool{false, true} {
+				l, err := tcx{}.attach(index, accept, egress)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { l.Close() })
+			}
+		}},
+		"clsact": {Clsact, func(t *testing.T, index uint32, accept *ebpf.Program) {
+			if _, err := addQdisc(index); err != nil {
+				t.Fatal(err)
+			}
+			for priority, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+				f := &netlink.BpfFilter{Fd: accept.FD(), Name: "neighbour", DirectAction: true, FilterAttrs: netlink.FilterAttrs{
+					LinkIndex: int(index), Parent: parent, Protocol: unix.ETH_P_ALL, Priority: uint16(firstPriority + priority),
+				}}
+				if err := netlink.FilterAdd(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host, meter := netns.New(t), netns.New(t)
+			netns.Veth(t, netns.End{NS: host, Name: "out", Addrs: []string{"10.8.0.1/24"}}, netns.End{NS: meter, Name: "in", Addrs: []string{"10.8.0.2/24"}})
+			meter.Run(func() {
+				c.neighbour(t, uint32(meter.Index("in")), accept)
+				k, err := Open(Config{Interfaces: []string{"in"}, Hook: c.hook, Decoder: capture.NewDecoder(capture.DecoderOptions{})})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer k.Source().Close()
+				if err := k.Start(); err != nil {
+					t.Fatal(err)
+				}
+				host.MustRun("ping", "-q", "-i", "0.01", "-c", "10", "10.8.0.2")
+				if err := k.Stop(); err != nil {
+					t.Error(err)
+				}
+				pings := map[flow.Direction]uint64{}
+				batch := make([]flow.Packet, 64)
+				for {
+					n, _, err := k.Source().Read(batch)
+					for _, p := range batch[:n] {
+						if p.Protocol == flow.ProtocolICMP {
+							pings[p.Direction] += p.Packets
+						}
+					}
+					if err != nil {
+						break
+					}
+				}
+				if pings[flow.Ingress] != 10 || pings[flow.Egress] != 10 {
+					t.Errorf("counted %v", pings)
+				}
+			})
+			if c.hook == Clsact {
+				for _, side := range []string{"ingress", "egress"} {
+					if out := meter.MustRun("tc", "filter", "show", "dev", "in", side); !strings.Contains(out, "neighbour") || strings.Contains(out, filterName) {
+						t.Errorf("filters afterwards: %s", out)
+					}
+				}
+			}
+		})
 	}
 }
 

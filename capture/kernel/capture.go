@@ -43,6 +43,14 @@ func Open(cfg Config) (_ *Capture, err error) {
 	if err := c.load(); err != nil {
 		return nil, err
 	}
+	names, err := Detach()
+	if err != nil {
+		c.source.Close()
+		return nil, err
+	}
+	if len(names) > 0 {
+		cfg.Log.Info("removed what an earlier process had left attached", "interfaces", strings.Join(names, " "))
+	}
 	if c.source, err = newSource(c.program, &cfg); err != nil {
 		c.program.close()
 		return nil, err
@@ -105,10 +113,13 @@ func rights(err error) error {
 
 // Start begins to count on the interfaces that the configuration selects, in the
 // network namespace of the calling thread. Those that come later need Run. An
-// interface that is not there is no error.
+// interface that is not there is no error, nor is one that fails while others do not.
 func (c *Capture) Start() error {
 	if err := c.look(); err != nil {
-		return errors.Join(err, c.unhookAll())
+		if len(c.Interfaces()) == 0 {
+			return errors.Join(err, c.unhookAll())
+		}
+		c.cfg.Log.Error("some interfaces are not captured", "err", err)
 	}
 	c.announce()
 	return nil
@@ -199,15 +210,24 @@ func (c *Capture) look() error {
 // apply attaches and detaches. One interface that fails does not keep the others
 // out. c.mu is held.
 func (c *Capture) apply(links []link.Link, selected map[uint32]bool) error {
-	there := map[uint32]bool{}
+	there, covered := map[uint32]bool{}, map[uint32]bool{}
+	for i := range links {
+		there[links[i].Index] = true
+		if selected[links[i].Index] {
+			covered[links[i].Master] = true
+		}
+	}
 	var errs []error
 	for i := range links {
 		l := &links[i]
-		there[l.Index] = true
 		if !l.Up && c.devices[l.Index] == nil || l.Index == link.Loopback && !selected[l.Index] {
 			continue
 		}
-		if err := c.enter(l, selected[l.Index]); err != nil && !isGone(err) && !errors.Is(err, unix.ENETDOWN) {
+		flags := c.flagsOf(l, selected[l.Index])
+		if l.VRF && covered[l.Index] {
+			flags |= bpf.ProgramDeviceFlagDEVICE_COVERED
+		}
+		if err := c.enter(l, flags); err != nil && !isGone(err) && !errors.Is(err, unix.ENETDOWN) {
 			errs = append(errs, fmt.Errorf("capture on %s: %w", l.Name, err))
 		}
 	}
@@ -219,29 +239,29 @@ func (c *Capture) apply(links []link.Link, selected map[uint32]bool) error {
 	return errors.Join(errs...)
 }
 
-// enter sees to it that an interface is hooked as it is to be. An interface that is
-// no longer selected keeps its place until it is gone: its packets are in the cache.
-func (c *Capture) enter(l *link.Link, selected bool) error {
+// enter sees to it that an interface is hooked and its frames are treated as flags
+// say. Where there is no place for its counters it still notes where packets leave.
+func (c *Capture) enter(l *link.Link, flags bpf.ProgramDeviceFlag) (err error) {
 	d := c.devices[l.Index]
 	if d == nil {
-		d = &device{Link: *l}
+		d = &device{}
 		c.devices[l.Index] = d
 	}
-	had := d.isMetered()
-	flags := c.flagsOf(l, selected)
-	if flags&metered != 0 && !had {
-		place, err := c.takePlace()
-		if err != nil {
-			return err
+	named := d.Name == l.Name
+	if flags&metered != 0 && !d.placed {
+		named = false
+		if d.place, err = c.takePlace(); err != nil {
+			flags &^= metered
+		} else {
+			d.placed = true
 		}
-		d.place = place
-		c.source.post(func() { c.source.tallies.enter(place, l.Index, l.Name, c.hooker.mode()) })
 	}
-	d.Link, d.flags = *l, flags|d.flags&metered
-	if err := c.program.set(d); err != nil {
-		return err
+	if d.placed && !named {
+		place, index, name := d.place, l.Index, l.Name
+		c.source.post(func() { c.source.tallies.enter(place, index, name, c.hooker.mode()) })
 	}
-	return c.hook(d)
+	d.Link, d.flags = *l, flags
+	return errors.Join(err, c.program.set(d), c.hook(d))
 }
 
 // takePlace finds a place among the program's counters.
@@ -260,7 +280,7 @@ func (c *Capture) leave(d *device) error {
 	delete(c.devices, d.Index)
 	c.program.unset(d.Index)
 	err := d.unhook()
-	if d.isMetered() {
+	if d.placed {
 		c.source.post(func() { c.source.retire(d.place, c.freePlace) })
 	}
 	return err

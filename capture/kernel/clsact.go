@@ -17,8 +17,9 @@ import (
 // behind is recognised.
 const filterName = "cacheflow_"
 
-// lastPriority is where a filter comes after all others.
-const lastPriority = 0xffff
+// firstPriority is where a filter comes before all others. Those of one priority are
+// of one kind and protocol; among them a new BPF filter is the first.
+const firstPriority = 1
 
 // clsact attaches by filters of a clsact qdisc, for kernels before tcx. A filter
 // outlives its process: the program therefore does nothing once the heartbeat is
@@ -35,19 +36,18 @@ func (clsact) attach(ifindex uint32, p *ebpf.Program, egress bool) (io.Closer, e
 	}
 	f := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: int(ifindex), Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1, Protocol: unix.ETH_P_ALL,
-			// None: the kernel puts it before all others (tcf_auto_prio).
+			LinkIndex: int(ifindex), Parent: netlink.HANDLE_MIN_INGRESS, Protocol: unix.ETH_P_ALL, Priority: firstPriority,
 		},
 		Fd: p.FD(), Name: filterName + "ingress", DirectAction: true,
 	}
 	if egress {
-		f.Parent, f.Name, f.Priority = netlink.HANDLE_MIN_EGRESS, filterName+"egress", lastPriority
+		f.Parent, f.Name = netlink.HANDLE_MIN_EGRESS, filterName+"egress"
 	}
 	if err := removeFilters(int(ifindex), f.Parent); err != nil {
 		return nil, err
 	}
 	if err := netlink.FilterAdd(f); err != nil {
-		return nil, fmt.Errorf("add a filter: %w", err)
+		return nil, fmt.Errorf("add a filter of priority %d, which only BPF filters for all protocols may have: %w", firstPriority, err)
 	}
 	return &filter{int(ifindex), f.Parent, made}, nil
 }

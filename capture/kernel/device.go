@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -18,7 +19,8 @@ import (
 type device struct {
 	link.Link
 	flags  bpf.ProgramDeviceFlag
-	place  uint16 // of its counters, where it is metered
+	place  uint16 // of its counters, once it has been metered
+	placed bool
 	hooks  []io.Closer
 	hooked [2]bool // at ingress, at egress
 }
@@ -70,10 +72,11 @@ func (c *Capture) hook(d *device) error {
 	return nil
 }
 
-// unhook detaches the device. When it returns nil its programs do not run any more.
+// unhook detaches the device, the first hook last: with clsact it owns the qdisc. A run
+// may still be under way; the next flip waits for it.
 func (d *device) unhook() error {
 	var errs []error
-	for _, h := range d.hooks {
+	for _, h := range slices.Backward(d.hooks) {
 		if err := h.Close(); err != nil && !isGone(err) {
 			errs = append(errs, fmt.Errorf("detach from %s: %w", d.Name, err))
 		}

@@ -90,7 +90,7 @@ func (j *judge) frame(data []byte, gsoSize uint16) bool {
 	reason := capture.NonIP // where there is no record
 	for i := range j.rings {
 		r := &j.rings[i]
-		for r.at < r.end() {
+		for r.at != r.end() {
 			record, behind, ok := r.next(r.at)
 			if !ok || record == nil {
 				j.t.Fatal("a record that is not committed")

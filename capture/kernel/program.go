@@ -82,14 +82,17 @@ func load(o loadOptions) (_ *program, err error) {
 
 // loadSpec picks the flavour, for the kernel's kind of preemption.
 func loadSpec(simple bool) (*ebpf.CollectionSpec, error) {
-	if simple {
-		return bpf.LoadSimple()
-	}
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return nil, fmt.Errorf("uname: %w", err)
 	}
-	if strings.Contains(unix.ByteSliceToString(name.Version[:]), "PREEMPT_RT") {
+	realtime := strings.Contains(unix.ByteSliceToString(name.Version[:]), "PREEMPT_RT")
+	switch {
+	case simple && realtime:
+		return nil, errors.New("there is no simple flavour of the program for PREEMPT_RT")
+	case simple:
+		return bpf.LoadSimple()
+	case realtime:
 		return bpf.LoadRealtime()
 	}
 	return bpf.LoadProgram()

@@ -16,14 +16,15 @@ import (
 
 // ring is a BPF ring buffer that this process alone reads: a page with the
 // consumer's position, one with the producer's, and the data twice in a row, so
-// that no record is broken (kernel/bpf/ringbuf.c). Positions only ever grow.
+// that no record is broken (kernel/bpf/ringbuf.c). Positions are unsigned longs of the
+// kernel that only ever grow, modulo their size.
 type ring struct {
 	fd       int
-	consumer *uint64 // ours to write
-	producer *uint64
+	consumer *uintptr // ours to write
+	producer *uintptr
 	data     []byte // twice the ring
-	mask     uint64
-	at       uint64 // what has been read, up to here
+	mask     uintptr
+	at       uintptr // what has been read, up to here
 }
 
 // Each record begins with its length, of which two bits are flags, and the offset
@@ -50,27 +51,27 @@ func (p *program) mapRing(m *ebpf.Map) (ring, error) {
 	}
 	return ring{
 		fd:       m.FD(),
-		consumer: (*uint64)(unsafe.Pointer(&consumer[0])),
-		producer: (*uint64)(unsafe.Pointer(&b[0])),
+		consumer: (*uintptr)(unsafe.Pointer(&consumer[0])),
+		producer: (*uintptr)(unsafe.Pointer(&b[0])),
 		data:     b[page:],
-		mask:     uint64(size - 1),
+		mask:     uintptr(size - 1),
 	}, nil
 }
 
 // end is up to where records have been made, committed or not.
-func (r *ring) end() uint64 { return atomic.LoadUint64(r.producer) }
+func (r *ring) end() uintptr { return atomic.LoadUintptr(r.producer) }
 
 // next returns the record at the position at, which lies before end, and the
 // position behind it. It returns no record where one was given up, and ok = false
 // where the next is not committed yet.
-func (r *ring) next(at uint64) (record *bpf.ProgramRecord, behind uint64, ok bool) {
+func (r *ring) next(at uintptr) (record *bpf.ProgramRecord, behind uintptr, ok bool) {
 	h := &r.data[at&r.mask]
 	length := atomic.LoadUint32((*uint32)(unsafe.Pointer(h)))
 	if length&busyBit != 0 {
 		return nil, at, false
 	}
 	octets := length &^ (busyBit | discardBit)
-	behind = at + (uint64(octets)+recordHeader+7)&^7
+	behind = at + (uintptr(octets)+recordHeader+7)&^7
 	if length&discardBit != 0 {
 		return nil, behind, true
 	}
@@ -78,4 +79,4 @@ func (r *ring) next(at uint64) (record *bpf.ProgramRecord, behind uint64, ok boo
 }
 
 // release gives what has been read back to the program.
-func (r *ring) release() { atomic.StoreUint64(r.consumer, r.at) }
+func (r *ring) release() { atomic.StoreUintptr(r.consumer, r.at) }

@@ -21,6 +21,8 @@ const (
 	minFlows = 256
 	// memoryShare is the part of the host's memory that the whole may take.
 	memoryShare = 64
+	// maxMemory keeps each array below 4 GiB, which old kernels refuse.
+	maxMemory = 4 << 30
 )
 
 // size is how large the maps are.
@@ -58,7 +60,7 @@ func newSize(cfg *Config, cpus int, memory int64) (size, error) {
 			entries, bpf.Ways<<minShift, bpf.Ways<<maxShift)
 	}
 	s.fitRing(cfg.Ring)
-	for cfg.Entries == 0 && s.memory() > memory/memoryShare && s.setShift > minShift {
+	for cfg.Entries == 0 && (s.memory() > memory/memoryShare || s.memory() > maxMemory) && s.setShift > minShift {
 		s.setShift--
 		s.fitRing(cfg.Ring)
 	}

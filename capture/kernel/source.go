@@ -49,6 +49,7 @@ type Source struct {
 	horizon    flow.Time
 	snapshots  []bpf.ProgramSnapshot // that were read and not decoded
 	decodable  int                   // of them: the first so many, in order
+	decoded    int                   // of those
 	frame      capture.Frame
 	tallies    tallies
 	flips      uint64
@@ -72,7 +73,7 @@ type round struct {
 	closing  bool
 	began    flow.Time // before the positions were taken
 	horizon  flow.Time // that holds once the round is over, if it closes
-	ends     []uint64  // of each ring
+	ends     []uintptr // of each ring
 	ring     int       // the one that is read
 	most     uint64    // octets in the ring that had the most
 	// In the half: the next word of used, the sets of the one before it that are still to
@@ -97,7 +98,7 @@ func newSource(p *program, cfg *Config) (*Source, error) {
 		flipped: c.latest, horizon: c.latest - c.tick,
 		snapshots: make([]bpf.ProgramSnapshot, 0, maxSnapshots),
 	}
-	s.round.ends = make([]uint64, p.cpus)
+	s.round.ends = make([]uintptr, p.cpus)
 	s.round.entries = make([]*bpf.ProgramEntry, 0, p.cpus*bpf.Ways)
 	atomic.StoreUint32(p.heartbeat, c.jiffies())
 	return s, nil
@@ -138,7 +139,7 @@ func (s *Source) fill(batch []flow.Packet) (n int, err error) {
 	if s.decodable == 0 {
 		s.order(s.round.closing)
 	}
-	if n += s.decode(batch[n:]); s.decodable > 0 || s.round.ring < len(s.program.rings) {
+	if n += s.decode(batch[n:]); s.decodable > 0 || s.round.ring < len(s.program.rings) || n == len(batch) {
 		return n, nil
 	}
 	if s.round.closing {
@@ -192,8 +193,8 @@ func (s *Source) begin() error {
 func (s *Source) readRings(batch []flow.Packet) (n int) {
 	for ; s.round.ring < len(s.program.rings); s.round.ring++ {
 		r := &s.program.rings[s.round.ring]
-		s.round.most = max(s.round.most, s.round.ends[s.round.ring]-r.at)
-		for r.at < s.round.ends[s.round.ring] {
+		s.round.most = max(s.round.most, uint64(s.round.ends[s.round.ring]-r.at))
+		for r.at != s.round.ends[s.round.ring] {
 			if n == len(batch) || len(s.snapshots) == cap(s.snapshots) {
 				r.release()
 				return n
@@ -249,10 +250,9 @@ func (s *Source) order(all bool) {
 
 // decode hands the decodable snapshots over, and forgets them once all are done.
 func (s *Source) decode(batch []flow.Packet) (n int) {
-	done := 0
-	for n < len(batch) && done < s.decodable {
-		snapshot := &s.snapshots[done]
-		done++
+	for n < len(batch) && s.decoded < s.decodable {
+		snapshot := &s.snapshots[s.decoded]
+		s.decoded++
 		s.clock.frame(snapshot, &s.frame)
 		reason := capture.Other
 		if snapshot.Captured > 0 {
@@ -262,8 +262,10 @@ func (s *Source) decode(batch []flow.Packet) (n int) {
 			n++
 		}
 	}
-	s.decodable -= done
-	s.snapshots = slices.Delete(s.snapshots, 0, done)
+	if s.decoded == s.decodable {
+		s.snapshots = slices.Delete(s.snapshots, 0, s.decoded)
+		s.decoded, s.decodable = 0, 0
+	}
 	return n
 }
 

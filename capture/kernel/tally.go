@@ -33,8 +33,12 @@ type tally struct {
 	capture.Counters
 }
 
-// enter gives an interface a place.
+// enter gives an interface a place, or the one that it has another name.
 func (t *tallies) enter(place uint16, index uint32, name, mode string) {
+	if known := t.places[place]; known != nil {
+		known.Name = name
+		return
+	}
 	for i, g := range t.gone {
 		if g.Index == index && g.Name == name {
 			t.places[place], t.gone = g, slices.Delete(t.gone, i, i+1)
@@ -211,14 +215,14 @@ func (s *Source) eachEntry(f func(*bpf.ProgramEntry)) {
 
 // addRings adds what waits in the rings, and the snapshots that wait to be decoded.
 func (s *Source) addRings(at *[bpf.Interfaces]*capture.Counters) {
-	for i := range s.snapshots {
+	for i := s.decoded; i < len(s.snapshots); i++ {
 		if c := at[s.snapshots[i].Interface%bpf.Interfaces]; c != nil {
 			c.InRing++
 		}
 	}
 	for i := range s.program.rings {
 		r := &s.program.rings[i]
-		for position := r.at; position < r.end(); {
+		for position, end := r.at, r.end(); position != end; {
 			record, behind, ok := r.next(position)
 			if !ok {
 				break

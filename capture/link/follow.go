@@ -40,7 +40,9 @@ func Follow(ctx context.Context, addresses bool, stopped func() bool, log *slog.
 	for said := ""; ; {
 		// Look first: something may have changed before the subscription.
 		timeout := -1
-		if err := look(); err != nil {
+		if err := look(); err == nil {
+			said = ""
+		} else {
 			if said != err.Error() {
 				said = err.Error()
 				log.Error("follow the interfaces", "err", err)

@@ -25,6 +25,8 @@ type Link struct {
 	// are seen on both (a VLAN, a macvlan); Master is the bridge, bond or VRF
 	// that it belongs to. 0 where there is none.
 	Lower, Master uint32
+	// VRF says that it is a VRF: what its members receive then appears as its own.
+	VRF bool
 }
 
 // HasHeader reports whether frames of the interface begin with an Ethernet header.
@@ -69,6 +71,7 @@ func parseLink(info *unix.IfInfomsg, attrs []syscall.NetlinkRouteAttr) Link {
 			kind = strings.TrimRight(string(nested(a.Value, unix.IFLA_INFO_KIND)), "\x00")
 		}
 	}
+	l.VRF = kind == "vrf"
 	if stackedKinds[kind] && !elsewhere && lower != l.Index {
 		l.Lower = lower
 	}

@@ -186,7 +186,9 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	s.mu.Lock()
 	s.draining = drain
 	s.mu.Unlock()
-	s.capture.Stop()
+	if err := s.capture.Stop(); err != nil {
+		s.Log.Error("end the capture", "err", err)
+	}
 	err := shards.Wait()
 	shutdown(drain)
 	l, lerr := s.Meter.Ledger(context.Background())
