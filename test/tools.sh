@@ -19,6 +19,7 @@ missing() {
 		nsenter util-linux
 		clang-19 clang-19
 		llvm-strip-19 llvm-19
+		qemu-system-x86_64 qemu-system-x86
 	END
 }
 

@@ -140,8 +140,8 @@ func Detach() (names []string, err error) {
 	return names, nil
 }
 
-// detach removes our filters from both sides of an interface. The qdisc stays: it may
-// have been there before.
+// detach removes our filters from both sides of an interface, and the qdisc where
+// nothing else is in it: who was killed cannot tell whether it made it.
 func detach(ifindex int) (found bool, err error) {
 	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
 		filters, err := listFilters(ifindex, parent)
@@ -156,5 +156,8 @@ func detach(ifindex int) (found bool, err error) {
 			return found, err
 		}
 	}
-	return found, nil
+	if !found {
+		return false, nil
+	}
+	return true, removeQdisc(ifindex)
 }

@@ -4,11 +4,13 @@ package kernels_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // apt is a private directory of apt's, for one suite of Debian: it changes
@@ -23,7 +25,8 @@ func newApt(dir, suite string) (*apt, error) {
 	a := &apt{dir, []string{
 		"-o", "Dir::State=" + dir, "-o", "Dir::State::status=/dev/null", "-o", "Dir::Cache=" + dir,
 		"-o", "Dir::Etc::sourcelist=" + filepath.Join(dir, "sources.list"), "-o", "Dir::Etc::sourceparts=-",
-		"-o", "APT::Architecture=amd64", "-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any", "-q",
+		"-o", "APT::Architecture=amd64", "-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any",
+		"-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=15", "-q",
 	}}
 	for _, d := range []string{"lists/partial", "archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
@@ -68,8 +71,10 @@ func (a *apt) download(variant string) (string, error) {
 }
 
 func (a *apt) run(program string, args ...string) (string, error) {
-	cmd := exec.Command(program, append(a.options, args...)...)
-	cmd.Dir = a.dir
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, append(a.options, args...)...)
+	cmd.Dir, cmd.WaitDelay = a.dir, 5*time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"cacheflow/test/binary"
 )
@@ -25,10 +26,10 @@ type kernel struct {
 }
 
 var kernels = []kernel{
-	{"5.10", "bullseye", "linux-image-amd64", "afpacket=af_packet,auto=clsact"},
-	{"6.1", "bookworm", "linux-image-amd64", "afpacket=af_packet,auto=clsact"},
-	{"6.1-rt", "bookworm", "linux-image-rt-amd64", "afpacket=af_packet,auto=clsact"},
-	{"6.12", "trixie", "linux-image-amd64", "afpacket=af_packet,auto=tcx,clsact=clsact"},
+	{"5.10", "bullseye", "linux-image-amd64", "auto=clsact,afpacket=af_packet"},
+	{"6.1", "bookworm", "linux-image-amd64", "auto=clsact,afpacket=af_packet"},
+	{"6.1-rt", "bookworm", "linux-image-rt-amd64", "auto=clsact,afpacket=af_packet"},
+	{"6.12", "trixie", "linux-image-amd64", "auto=tcx,clsact=clsact,afpacket=af_packet"},
 }
 
 // asked says that the test is wanted, so that nothing may keep it from running.
@@ -44,17 +45,26 @@ func TestKernels(t *testing.T) {
 	if _, err := exec.LookPath(emulator); err != nil {
 		unavailable(t, emulator+" is not installed; make test-kernels installs it")
 	}
-	guest := buildGuest(t)
-	for _, k := range kernels {
+	guest, program := buildGuest(t), binary.Path(t)
+	for i, k := range kernels {
 		t.Run(k.name, func(t *testing.T) {
 			image, err := k.image()
 			if err != nil {
 				unavailable(t, err.Error())
 			}
-			m := machine{image: image, guest: guest, program: binary.Path(t), arguments: []string{"-test.v", "-test.timeout=8m", "-modes=" + k.modes}}
+			m := machine{image: image, guest: guest, program: program, modes: k.modes, limit: share(t, len(kernels)-i)}
 			m.run(t)
 		})
 	}
+}
+
+// share returns what of the time that is left one of so many machines may take.
+func share(t *testing.T, machines int) time.Duration {
+	deadline, ok := t.Deadline()
+	if !ok {
+		return time.Hour
+	}
+	return (time.Until(deadline) - 10*time.Second) / time.Duration(machines)
 }
 
 // unavailable skips the test, or fails it where it was asked for.

@@ -16,16 +16,14 @@ import (
 	"time"
 )
 
-const (
-	emulator = "qemu-system-x86_64"
-	patience = 9 * time.Minute // for all that a machine does
-)
+const emulator = "qemu-system-x86_64"
 
 // machine is a virtual machine without disk or network: the guest is its init.
 type machine struct {
 	image          image
 	guest, program string
-	arguments      []string // of the guest
+	modes          string        // as kernel has them
+	limit          time.Duration // of all that it does
 }
 
 // run starts the machine and waits until it is off. It fails the test unless the
@@ -37,12 +35,12 @@ func (m machine) run(t *testing.T) {
 	if err := m.writeRoot(root); err != nil {
 		t.Fatalf("make the root file system: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), m.limit)
 	defer cancel()
 	// Two processors, so that something can go wrong between them. The kernel
 	// speaks to the first serial line, the guest to the second.
 	cmd := exec.CommandContext(ctx, emulator, "-accel", "tcg", "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none", "-no-reboot",
-		"-kernel", m.image.kernel(), "-initrd", root, "-append", "console=ttyS0 loglevel=5 panic=-1 -- "+strings.Join(m.arguments, " "),
+		"-kernel", m.image.kernel(), "-initrd", root, "-append", "console=ttyS0 loglevel=5 panic=-1 -- "+m.arguments(),
 		"-serial", "file:"+console, "-serial", "stdio")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -56,6 +54,11 @@ func (m machine) run(t *testing.T) {
 	if !strings.HasSuffix(out, "\nPASS\n") || complaint.Match(said) {
 		t.Errorf("the kernel said:\n%s", said)
 	}
+}
+
+// arguments returns those of the guest. Where it hangs it has time left to say so.
+func (m machine) arguments() string {
+	return fmt.Sprintf("-test.v -test.timeout=%v -modes=%s", max(m.limit-30*time.Second, time.Second).Round(time.Second), m.modes)
 }
 
 // complaint begins what a kernel says of a defect in itself.

@@ -41,13 +41,15 @@ func start(t *testing.T, l link, capture string, collector netip.AddrPort) *daem
 	cmd := l.ns.Command(program, "run", "-i", l.name, "--capture", capture, "--inactive", "10m",
 		"-e", collector.String(), "--socket", socket, "--ledger", d.ledger)
 	d.Process = process.Start(t, cmd, func(*process.Process) bool { return true })
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		_, err := show()
-		if err == nil {
-			return d
+	begun := process.Printed("msg=exporting") // who asks earlier waits longer
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if begun(d.Process) {
+			if _, err := show(); err == nil {
+				return d
+			}
 		}
 		if unix.Kill(d.Pid(), 0) != nil || time.Now().After(deadline) {
-			t.Fatalf("the program does not run: %v: %s", err, &d.Out)
+			t.Fatalf("the program does not run: %s", &d.Out)
 		}
 	}
 }

@@ -4,7 +4,7 @@ package guest_test
 
 import (
 	"net"
-	"testing"
+	"sync"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -15,7 +15,7 @@ import (
 
 const (
 	flows     = 600
-	packets   = 20_000 // and the fragments
+	packets   = 10_000 // and the fragments
 	datagrams = 100    // in fragments, of each IP version
 	ethernet  = 14     // octets of a link header
 )
@@ -40,11 +40,10 @@ func (p packet) append(b []byte) []byte {
 
 // load returns packets and what they must be accounted for as: flows of IPv4 and
 // IPv6, TCP and UDP, a third of them tagged, and two UDP flows in fragments.
-func load(t *testing.T) (ps []packet, want judge.Sum) {
-	t.Helper()
+var load = sync.OnceValues(func() (ps []packet, want judge.Sum) {
 	g, err := traffic.New(traffic.Spec{Flows: flows, InTurn: true, IPv6: 40})
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	for i := range packets {
 		ps = append(ps, packet{g.Next(nil), i%flows%3 == 0})
@@ -59,7 +58,7 @@ func load(t *testing.T) (ps []packet, want judge.Sum) {
 		want.Octets += uint64(len(p.ip()))
 	}
 	return ps, want
-}
+})
 
 // fragments4 returns a UDP datagram of IPv4 in three frames.
 func fragments4(id uint16) (out [][]byte) {

@@ -63,6 +63,10 @@ func boot() error {
 		return err
 	}
 	fmt.Printf("Linux %s %s\n", unix.ByteSliceToString(name.Release[:]), unix.ByteSliceToString(name.Version[:]))
+	// No frame is to be lost before it is seen.
+	if err := os.WriteFile("/proc/sys/net/core/netdev_max_backlog", []byte("100000"), 0); err != nil {
+		return err
+	}
 	os.Setenv("PATH", "/")
 	os.Setenv("CI", "true") // nothing is skipped
 	return loadModules("/modules")

@@ -20,17 +20,6 @@ type link struct {
 	send func([]packet) error
 }
 
-// kind is a kind of interfaces.
-type kind struct {
-	name string
-	make func(*testing.T) link
-}
-
-var (
-	veth = kind{"veth", newVeth}
-	tun  = kind{"tun", newTun}
-)
-
 // newVeth makes an Ethernet link.
 func newVeth(t *testing.T) link {
 	t.Helper()
