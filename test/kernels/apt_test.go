@@ -3,6 +3,7 @@
 package kernels_test
 
 import (
+	"errors"
 	"bytes"
 	"context"
 	"fmt"
@@ -33,23 +34,27 @@ func newApt(dir, suite string) (*apt, error) {
 			return nil, err
 		}
 	}
-	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror(), suite)
+	uri, err := mirror()
+	if err != nil {
+		return nil, err
+	}
+	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", uri, suite)
 	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(source), 0o666); err != nil {
 		return nil, err
 	}
-	_, err := a.run("apt-get", "update")
+	_, err = a.run("apt-get", "update")
 	return a, err
 }
 
-// mirror returns where the system gets Debian's packages from, or Debian's own.
-func mirror() string {
+// mirror returns where the system gets Debian's packages from.
+func mirror() (string, error) {
 	out, _ := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)").Output() // empty without apt, which newApt reports
 	for _, uri := range strings.Fields(string(out)) {
 		if strings.HasSuffix(uri, "/debian/") {
-			return uri
+			return uri, nil
 		}
 	}
-	return "http://deb.debian.org/debian/"
+	return "", errors.New("the system gets no packages from Debian")
 }
 
 // download downloads the image that a package depends on, and returns the file.
