@@ -44,9 +44,8 @@ func Open(cfg Config) (_ *Capture, err error) {
 		return nil, err
 	}
 	names, err := Detach()
-	if err != nil {
-		c.source.Close()
-		return nil, err
+	if err != nil { // what is left does no harm: it counts for nobody
+		cfg.Log.Warn("look for what an earlier process left attached", "err", err)
 	}
 	if len(names) > 0 {
 		cfg.Log.Info("removed what an earlier process had left attached", "interfaces", strings.Join(names, " "))
