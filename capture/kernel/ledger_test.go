@@ -46,6 +46,18 @@ func pin(t testing.TB, cpu int) (release func()) {
 	}
 }
 
+// needTwoCPUs skips a test that one CPU cannot run, and fails it in CI.
+func needTwoCPUs(t testing.TB) {
+	t.Helper()
+	if runtime.NumCPU() > 1 {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("takes two CPUs")
+	}
+	t.Skip("skipping: takes two CPUs")
+}
+
 // account checks that every frame, packet and octet is in exactly one term, and
 // returns the counters of lo.
 func account(t testing.TB, s *Source) capture.Counters {
@@ -166,9 +178,7 @@ func TestLedgerUnderFlips(t *testing.T) {
 // and then an interrupt holds a run up that has seen the old generation, and the drain
 // must not overtake it.
 func TestFlipWaitsForRuns(t *testing.T) {
-	if runtime.NumCPU() < 2 {
-		t.Skip("takes two CPUs")
-	}
+	needTwoCPUs(t)
 	l := newLab(t, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
 	l.source.length = 0
 	const repeat = 100_000
@@ -336,9 +346,7 @@ func TestSampling(t *testing.T) {
 // that the table does not take a flow for idle that was not.
 func TestCPUsInOrder(t *testing.T) {
 	l := newLab(t, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
-	if l.cpus < 2 {
-		t.Skip("takes two CPUs")
-	}
+	needTwoCPUs(t)
 	for i, cpu := range []int{1, 0} {
 		release := pin(t, cpu)
 		for n := range uint32(300) {
