@@ -18,12 +18,11 @@ struct tags {
 
 /* An entry of the first-level cache is a flow of one generation on one CPU: two
  * cache lines. The first 44 octets are flow.Key as Go lays it out, but for the byte
- * order of the ports. An entry whose
- * packets are 0 is free, whatever else is in it. */
+ * order of the ports. An entry whose packets are 0 is free, whatever else is in it. */
 struct entry {
 	__u64 src[2]; /* in network byte order; IPv4 in the first four octets, zeros behind */
 	__u64 dst[2];
-	__u64 ports;   /* source and destination port, in network byte order, and input interface: 16, 16, 32 bits */
+	__u64 ports;   /* source and destination port in network byte order, input interface */
 	__u32 kind;    /* protocol, ToS, IP version, direction: an octet each */
 	__u32 packets; /* on the wire: the segments of a super-packet */
 	__u64 octets;  /* IP total lengths */

@@ -22,8 +22,9 @@
 
 #define NEXT (-1) /* TCX_NEXT and TC_ACT_UNSPEC: whoever comes next decides */
 
-/* Set by user space before the program is loaded. */
-const volatile __u32 legacy = 0;    /* clsact: return when the heartbeat is older than this many jiffies; 0: tcx */
+/* Set by user space before the program is loaded. Under clsact the program returns
+ * when the heartbeat is older than so many jiffies; under tcx this is 0. */
+const volatile __u32 legacy = 0;
 
 /* One frame out of so many is metered, on each CPU; 0: every frame. Of each interval
  * it is the first one, or one by chance. */
@@ -34,10 +35,10 @@ const volatile __u32 sample_random = 0;
  * clsact only. */
 __u32 heartbeat = 0;
 
-/* The half that is written to: 0, or how many sets further on it is. User space changes it and then waits for the
- * runs that are under way: it replaces the element of an array of maps, at which the
- * kernel waits for them (maybe_wait_bpf_programs in kernel/bpf/syscall.c). Then
- * nobody writes to the other half any more. */
+/* The half that is written to: 0, or how many sets further on it is. User space
+ * changes it and then waits for the runs that are under way: it replaces the element
+ * of an array of maps, at which the kernel waits for them (maybe_wait_bpf_programs in
+ * kernel/bpf/syscall.c). Then nobody writes to the other half any more. */
 __u32 half = 0;
 
 struct cpu cpu_states[CPUS] __attribute__((aligned(64))) = {};

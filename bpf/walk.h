@@ -312,7 +312,7 @@ static inline_always int is_tag(__u16 type)
 
 /* tagged moves on behind tags and labels; type is what follows the link header. It
  * is a function of its own to keep what is rare out of the way of what is not. */
-static __attribute__((noinline)) int tagged(struct walk *w, struct tags *t, __u16 type)
+static __attribute__((noinline)) enum payload tagged(struct walk *w, struct tags *t, __u16 type)
 {
 	int tags = 0;
 

@@ -55,7 +55,7 @@ type FirstLevelState struct {
 	Used    int   `json:"used"`
 	Octets  int64 `json:"octets"`
 	// Flips counts the generations that were closed, Early those of them that were
-	// closed because they were nearly full.
+	// closed because they had very many flows.
 	Flips int64 `json:"flips"`
 	Early int64 `json:"early"`
 	// Victims counts the entries that left a full set before their generation was

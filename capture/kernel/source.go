@@ -53,7 +53,7 @@ type Source struct {
 	frame      capture.Frame
 	tallies    tallies
 	flips      uint64
-	early      uint64 // of flips: because a part was nearly full
+	early      uint64 // of flips: because a CPU had made so many flows (program.wakeAt)
 	victims    uint64
 
 	sink     uint32 // keeps the loads of nextWord alive
@@ -248,7 +248,7 @@ func (s *Source) order(all bool) {
 	s.decodable, _ = slices.BinarySearchFunc(s.snapshots, limit, func(a bpf.ProgramSnapshot, t uint64) int { return cmp.Compare(a.Time, t) })
 }
 
-// decode hands the decodable snapshots over, and forgets them once all are done.
+// decode hands the decodable snapshots over. They are forgotten when all are done.
 func (s *Source) decode(batch []flow.Packet) (n int) {
 	for n < len(batch) && s.decoded < s.decodable {
 		snapshot := &s.snapshots[s.decoded]
