@@ -31,6 +31,9 @@ const volatile __u32 legacy = 0;
 const volatile __u32 sample_interval = 0;
 const volatile __u32 sample_random = 0;
 
+/* User space is woken each time that so many octets were put into a CPU's ring. */
+const volatile __u32 wake_octets = 0;
+
 /* When user space was last alive: the low 32 bits of jiffies. It is looked at under
  * clsact only. */
 __u32 heartbeat = 0;
@@ -111,6 +114,17 @@ static inline_always void *find_ring(__u32 cpu)
 	return bpf_map_lookup_elem(&rings, &cpu);
 }
 
+/* wakeup returns the flags to submit a record with, for which octets of the ring were
+ * reserved. */
+static inline_always __u64 wakeup(const struct run *r, __u32 octets)
+{
+	r->state->filled += octets;
+	if (r->state->filled < wake_octets)
+		return BPF_RB_NO_WAKEUP;
+	r->state->filled = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 /* push hands an entry to user space, and says whether there was room for it. */
 static inline_always int push(const struct run *r, const struct entry *e)
 {
@@ -125,7 +139,7 @@ static inline_always int push(const struct run *r, const struct entry *e)
 	v->head.kind = RECORD_VICTIM;
 	v->head.generation = r->half != 0;
 	__builtin_memcpy(&v->entry, e, sizeof(*e));
-	bpf_ringbuf_submit(v, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(v, wakeup(r, sizeof(*v)));
 	return 1;
 }
 
@@ -180,7 +194,7 @@ static inline_always void hand(const struct run *r)
 	if (bpf_skb_load_bytes(skb, 0, s->data, captured))
 		s->captured = 0;
 	ADD(r, handed, 1);
-	bpf_ringbuf_submit(s, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(s, wakeup(r, sizeof(*s)));
 }
 
 static inline_always void lose(const struct run *r, const struct entry *p)

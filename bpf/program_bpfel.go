@@ -35,7 +35,8 @@ type ProgramCpu struct {
 	Half     uint32
 	Sampler  uint32
 	Chosen   uint32
-	Spare    [9]uint32
+	Filled   uint32
+	Spare    [8]uint32
 }
 
 type ProgramDevice struct {
@@ -158,6 +159,7 @@ const (
 	ProgramVarSetMask           = "set_mask"
 	ProgramVarSharedTypes       = "shared_types"
 	ProgramVarWakeAt            = "wake_at"
+	ProgramVarWakeOctets        = "wake_octets"
 )
 
 // LoadProgram returns the embedded CollectionSpec for Program.
@@ -232,6 +234,7 @@ type ProgramVariableSpecs struct {
 	SetMask        *ebpf.VariableSpec `ebpf:"set_mask"`
 	SharedTypes    *ebpf.VariableSpec `ebpf:"shared_types"`
 	WakeAt         *ebpf.VariableSpec `ebpf:"wake_at"`
+	WakeOctets     *ebpf.VariableSpec `ebpf:"wake_octets"`
 }
 
 // ProgramObjects contains all objects after they have been loaded into the kernel.
@@ -284,6 +287,7 @@ type ProgramVariables struct {
 	SetMask        *ebpf.Variable `ebpf:"set_mask"`
 	SharedTypes    *ebpf.Variable `ebpf:"shared_types"`
 	WakeAt         *ebpf.Variable `ebpf:"wake_at"`
+	WakeOctets     *ebpf.Variable `ebpf:"wake_octets"`
 }
 
 // ProgramPrograms contains all programs after they have been loaded into the kernel.

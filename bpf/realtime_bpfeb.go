@@ -35,7 +35,8 @@ type RealtimeCpu struct {
 	Half     uint32
 	Sampler  uint32
 	Chosen   uint32
-	Spare    [9]uint32
+	Filled   uint32
+	Spare    [8]uint32
 }
 
 type RealtimeDevice struct {
@@ -103,6 +104,7 @@ const (
 	RealtimeVarSetMask           = "set_mask"
 	RealtimeVarSharedTypes       = "shared_types"
 	RealtimeVarWakeAt            = "wake_at"
+	RealtimeVarWakeOctets        = "wake_octets"
 )
 
 // LoadRealtime returns the embedded CollectionSpec for Realtime.
@@ -177,6 +179,7 @@ type RealtimeVariableSpecs struct {
 	SetMask        *ebpf.VariableSpec `ebpf:"set_mask"`
 	SharedTypes    *ebpf.VariableSpec `ebpf:"shared_types"`
 	WakeAt         *ebpf.VariableSpec `ebpf:"wake_at"`
+	WakeOctets     *ebpf.VariableSpec `ebpf:"wake_octets"`
 }
 
 // RealtimeObjects contains all objects after they have been loaded into the kernel.
@@ -229,6 +232,7 @@ type RealtimeVariables struct {
 	SetMask        *ebpf.Variable `ebpf:"set_mask"`
 	SharedTypes    *ebpf.Variable `ebpf:"shared_types"`
 	WakeAt         *ebpf.Variable `ebpf:"wake_at"`
+	WakeOctets     *ebpf.Variable `ebpf:"wake_octets"`
 }
 
 // RealtimePrograms contains all programs after they have been loaded into the kernel.

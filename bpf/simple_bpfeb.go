@@ -35,7 +35,8 @@ type SimpleCpu struct {
 	Half     uint32
 	Sampler  uint32
 	Chosen   uint32
-	Spare    [9]uint32
+	Filled   uint32
+	Spare    [8]uint32
 }
 
 type SimpleDevice struct {
@@ -106,6 +107,7 @@ const (
 	SimpleVarSampleInterval    = "sample_interval"
 	SimpleVarSampleRandom      = "sample_random"
 	SimpleVarSharedTypes       = "shared_types"
+	SimpleVarWakeOctets        = "wake_octets"
 )
 
 // LoadSimple returns the embedded CollectionSpec for Simple.
@@ -177,6 +179,7 @@ type SimpleVariableSpecs struct {
 	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
 	SharedTypes    *ebpf.VariableSpec `ebpf:"shared_types"`
+	WakeOctets     *ebpf.VariableSpec `ebpf:"wake_octets"`
 }
 
 // SimpleObjects contains all objects after they have been loaded into the kernel.
@@ -226,6 +229,7 @@ type SimpleVariables struct {
 	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`
 	SharedTypes    *ebpf.Variable `ebpf:"shared_types"`
+	WakeOctets     *ebpf.Variable `ebpf:"wake_octets"`
 }
 
 // SimplePrograms contains all programs after they have been loaded into the kernel.

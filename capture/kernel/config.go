@@ -18,9 +18,10 @@ import (
 // Defaults and bounds of a Config.
 const (
 	// DefaultEntries is how many flows of one generation the kernel keeps for each
-	// CPU where memory allows: what a million packets a second of as many flows
-	// bring in 50 ms.
-	DefaultEntries = 65536
+	// CPU where memory allows: 2 MiB, about what fits into a CPU's own cache. With
+	// more of them a flood of flows costs the host several times as much, by what it
+	// throws out of the caches.
+	DefaultEntries = 16384
 	// MaxGeneration is how long a generation lasts at most, and MinGeneration at
 	// least: a flip takes the kernel 10 to 40 ms.
 	MaxGeneration = time.Second
@@ -70,8 +71,8 @@ type Config struct {
 	// of two; 0 means DefaultEntries, or less where that would take more than 1/64
 	// of the memory.
 	Entries int
-	// Ring is the size of each CPU's ring in octets, a power of two; 0 means what the
-	// entries of both generations take.
+	// Ring is the size of each CPU's ring in octets, a power of two; 0 means eight
+	// times what the entries of one generation take.
 	Ring int
 	// MaxFlows is how many flows a generation may have before it is closed early, so
 	// that what is handed over at once does not push everything else out of the flow

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -114,6 +115,38 @@ func TestLedgerWithTinyRing(t *testing.T) {
 	if after.InRing != 0 || after.InFirstLevel != 0 || after.Lost != before.Lost || after.FirstLevel.HandedOver != total(all) ||
 		uint64(len(all)) != frames-after.Lost {
 		t.Errorf("after the drain of %d: %+v", len(all), after)
+	}
+}
+
+// A ring that fills up while nobody reads it wakes the reader.
+func TestRingWakes(t *testing.T) {
+	defer pin(t, 0)()
+	const entries, ring = 256, 64 << 10
+	l := newLab(t, Config{Entries: entries, Ring: ring}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	waited := func() time.Duration {
+		start := time.Now()
+		if err := l.source.waiter.wait(2 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	n := uint32(0)
+	for l.states[0].Filled < ring/wakeShare/2 {
+		l.ingress(t, flowFrame(t, n), skBuff{})
+		n++
+	}
+	if d := waited(); d < time.Second {
+		t.Errorf("woken after %v by half of what is worth it", d)
+	}
+	for range ring / wakeShare / unsafe.Sizeof(bpf.ProgramVictim{}) {
+		l.ingress(t, flowFrame(t, n), skBuff{})
+		n++
+	}
+	if d := waited(); d > time.Second {
+		t.Error("not woken")
+	}
+	if l.drain(t); l.source.victims == 0 {
+		t.Error("no victims")
 	}
 }
 

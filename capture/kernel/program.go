@@ -22,7 +22,7 @@ import (
 // program is the loaded program with its maps and their mappings.
 type program struct {
 	size
-	wakeAt uint32 // entries made in a generation on one CPU at which it is closed early
+	wakeAt uint32 // flows of a generation on one CPU at which it is closed early
 	*ebpf.Collection
 	ingress, egress *ebpf.Program
 	barrier         *ebpf.Map    // an array of one map; see setGeneration
@@ -100,7 +100,7 @@ func loadSpec(simple bool) (*ebpf.CollectionSpec, error) {
 
 // adapt sets sizes and constants.
 func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
-	values := map[string]any{bpf.ProgramVarLegacy: o.legacy}
+	values := map[string]any{bpf.ProgramVarLegacy: o.legacy, bpf.ProgramVarWakeOctets: uint32(o.ring / wakeShare)}
 	if o.sampling.Interval > 1 {
 		values[bpf.ProgramVarSampleInterval] = o.sampling.Interval
 		values[bpf.ProgramVarSampleRandom] = uint32(0)
@@ -302,8 +302,8 @@ func (p *program) divide() {
 	}
 }
 
-// isFull reports whether a CPU has made so many entries in a generation that its
-// sets begin to overflow.
+// isFull reports whether a CPU has so many flows in a generation that it is to be
+// closed early.
 func (p *program) isFull(generation uint32) bool {
 	for i := range p.states {
 		if atomic.LoadUint32(&p.states[i].Flows[generation]) >= p.wakeAt {

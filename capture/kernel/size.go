@@ -19,6 +19,10 @@ const (
 	maxShift = 18 // a million entries
 	// minFlows is how many flows of one CPU are worth a flip.
 	minFlows = 256
+	// ringShare is how many times the sets of one generation fit into a ring.
+	ringShare = 8
+	// wakeShare is how often user space is woken while a ring that nobody reads fills up.
+	wakeShare = 4
 	// memoryShare is the part of the host's memory that the whole may take.
 	memoryShare = 64
 	// maxMemory keeps each array below 4 GiB, which old kernels refuse.
@@ -70,20 +74,21 @@ func newSize(cfg *Config, cpus int, memory int64) (size, error) {
 	return s, nil
 }
 
-// wakeAfter is after how many flows on one CPU a generation is closed early: when its
-// sets begin to overflow, or when all CPUs together may have made maxFlows.
+// wakeAfter is at how many flows on one CPU a generation is closed early: when all CPUs
+// together may have maxFlows. Sets that overflow are no reason: a victim is no dearer
+// than an entry that is drained, and a flip would throw out what is worth keeping.
 func (s *size) wakeAfter(maxFlows int) uint32 {
-	n := s.entries() / 4 * 3
-	if maxFlows > 0 {
-		n = min(n, max(maxFlows/s.cpus, minFlows))
+	never := s.entries() + 1
+	if maxFlows == 0 {
+		return uint32(never)
 	}
-	return uint32(n)
+	return uint32(min(never, max(maxFlows/s.cpus, minFlows)))
 }
 
 func (s *size) fitRing(asked int) {
 	s.ring = asked
 	if asked == 0 {
-		s.ring = max(2*s.sets()*setSize, 16*os.Getpagesize())
+		s.ring = max(ringShare*s.sets()*setSize, 16*os.Getpagesize())
 	}
 }
 

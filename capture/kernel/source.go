@@ -45,6 +45,7 @@ type Source struct {
 
 	generation uint32 // that whose records and entries are read now
 	flipped    flow.Time
+	rested     bool // since the rings were last read
 	round      round
 	horizon    flow.Time
 	snapshots  []bpf.ProgramSnapshot // that were read and not decoded
@@ -53,7 +54,7 @@ type Source struct {
 	frame      capture.Frame
 	tallies    tallies
 	flips      uint64
-	early      uint64 // of flips: because a CPU had made so many flows (program.wakeAt)
+	early      uint64 // of flips: because a CPU had so many flows (program.wakeAt)
 	victims    uint64
 
 	sink     uint32 // keeps the loads of nextWord alive
@@ -163,7 +164,9 @@ func (s *Source) begin() error {
 	r := &s.round
 	due := s.stopping || now-s.flipped >= s.length
 	early := !due && now-s.flipped >= flow.Time(MinGeneration) && s.program.isFull(s.generation)
-	r.underWay, r.closing = true, due || early
+	// Nobody reads the rings during a flip, so they are to be empty before.
+	r.underWay, r.closing = true, (due || early) && !s.rested
+	s.rested = false
 	r.began, r.ring, r.most = now, 0, 0
 	r.word, r.sets, r.entries, r.entry = 0, 0, r.entries[:0], 0
 	if r.closing {
@@ -397,6 +400,7 @@ func (s *Source) wait() error {
 	if timeout <= 0 {
 		return nil
 	}
+	s.rested = true
 	return s.waiter.wait(timeout)
 }
 
