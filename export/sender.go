@@ -19,6 +19,8 @@ type sender struct {
 	timer   *time.Timer     // of the one wait that there is at a time
 	ctx     context.Context // of run, for the waits inside the session's sink
 	batch   []flow.Record
+	burst   burst     // datagrams that are to leave
+	singly  bool      // the kernel refused a burst
 	now     flow.Time // replay: the largest Expired so far
 
 	renewed  time.Time // when the socket's write deadline was last moved
@@ -26,7 +28,7 @@ type sender struct {
 	asked    time.Time // when templates were last requested after a refusal
 	trouble  Reason    // what datagrams meet
 	troubled time.Time // when one last met it
-	attempts int       // sends repeated for the present datagram
+	attempts int       // sends repeated for the present burst
 }
 
 const (
@@ -58,6 +60,7 @@ func (s *sender) run(ctx context.Context) {
 	s.ctx = ctx
 	if s.live() {
 		s.session.SendTemplates(s.e.cfg.Now())
+		s.depart()
 	}
 	defer s.timer.Stop()
 	for ctx.Err() == nil {
@@ -96,7 +99,7 @@ func (s *sender) take() (n int, last bool) {
 	return n, e.state >= closing && e.queue.len == 0
 }
 
-// encode feeds the session.
+// encode feeds the session, and sends what that fills.
 func (s *sender) encode(rs []flow.Record) {
 	if s.live() {
 		s.now = s.e.cfg.Now()
@@ -114,6 +117,7 @@ func (s *sender) encode(rs []flow.Record) {
 			s.skip(r, why)
 		}
 	}
+	s.depart()
 	e := s.e
 	e.mu.Lock()
 	e.stats.Splits, e.stats.WideInterfaces = s.session.Splits(), s.session.WideInterfaces()
@@ -134,6 +138,7 @@ func (s *sender) flush() {
 		s.now = s.e.cfg.Now()
 	}
 	s.session.Flush(s.now)
+	s.depart()
 }
 
 // pause returns how long nothing is due, if no record comes.
@@ -158,58 +163,92 @@ func (s *sender) skip(r *flow.Record, why Reason) {
 	e.mu.Unlock()
 }
 
-// send is the session's sink. What cannot be sent is dropped; its sequence
-// numbers stay used, so that the collector sees the gap.
+// send is the session's sink. The datagram leaves in a burst with those that follow
+// at once, if the pacer lets them.
 func (s *sender) send(m *Message) {
-	why := s.transmit(m.Data)
-	s.report(why)
-	s.count(m, why)
-	s.pace()
-}
-
-func (s *sender) count(m *Message, why Reason) {
-	e := s.e
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.stats.Building.sub(m.Flows)
-	e.stats.Retries += uint64(s.attempts)
-	if why != None {
-		e.stats.Dropped[why].add(m.Flows)
-		e.stats.Failed[why].add(len(m.Data))
-		return
+	if !s.burst.fits(len(m.Data)) {
+		s.depart()
 	}
-	e.stats.Sent.add(m.Flows)
-	e.stats.Datagrams.add(len(m.Data))
-	e.stats.Templates += uint64(m.Templates)
-}
-
-// pace waits until the next datagram may leave. It comes after a datagram and
-// not before one, so that no header is older than its departure.
-func (s *sender) pace() {
-	if !s.gentle && s.e.cfg.Rate == 0 && s.e.isWaitedFor() {
-		s.gentle, s.pacer = true, newPacer(GentleRate)
+	s.burst.add(m)
+	pause := s.pace()
+	if _, ok := s.sock.(burster); pause > 0 || s.singly || !ok {
+		s.depart()
 	}
-	if d := s.pacer.sent(time.Now()); d > 0 {
-		s.e.mu.Lock()
-		s.e.stats.Paced++
-		s.e.mu.Unlock()
-		s.sleep(d)
+	if pause > 0 {
+		s.sleep(pause)
 	}
 	if s.live() {
 		s.now = s.e.cfg.Now()
 	}
 }
 
-// transmit sends one datagram.
+// pace returns how long to wait after a datagram: after and not before, so that no
+// header is older than its departure.
+func (s *sender) pace() time.Duration {
+	if !s.gentle && s.e.cfg.Rate == 0 && s.e.isWaitedFor() {
+		s.gentle, s.pacer = true, newPacer(GentleRate)
+	}
+	pause := s.pacer.sent(time.Now())
+	if pause > 0 {
+		s.e.mu.Lock()
+		s.e.stats.Paced++
+		s.e.mu.Unlock()
+	}
+	return pause
+}
+
+// depart sends the burst. What cannot be sent is dropped; its sequence numbers stay
+// used, so that the collector sees the gap.
+func (s *sender) depart() {
+	b := &s.burst
+	defer b.reset()
+	if n := len(b.messages); n > 1 && !s.singly {
+		if why := s.transmit(b.data); !s.singly {
+			s.account(0, n, why)
+			return
+		}
+	}
+	for i := range b.messages {
+		s.account(i, i+1, s.transmit(b.datagram(i)))
+	}
+}
+
+// account counts what became of messages from to end of the burst.
+func (s *sender) account(from, end int, why Reason) {
+	s.report(why)
+	e := s.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stats.Retries += uint64(s.attempts)
+	for i := from; i < end; i++ {
+		m := &s.burst.messages[i]
+		octets := len(s.burst.datagram(i))
+		e.stats.Building.sub(m.Flows)
+		if why != None {
+			e.stats.Dropped[why].add(m.Flows)
+			e.stats.Failed[why].add(octets)
+			continue
+		}
+		e.stats.Sent.add(m.Flows)
+		e.stats.Datagrams.add(octets)
+		e.stats.Templates += uint64(m.Templates)
+	}
+}
+
+// transmit sends a datagram, or those of the burst. What the kernel refuses as a
+// burst only is not sent, and none will be tried again: singly says so.
 func (s *sender) transmit(b []byte) Reason {
 	s.attempts = 0
 	for repeated, pauses := false, 0; s.ctx.Err() == nil; s.attempts++ {
 		s.renewDeadline()
-		_, err := s.sock.Write(b)
+		err := s.write(b)
 		if err == nil {
 			return None
 		}
 		switch why := classify(err); {
+		case len(b) > s.burst.size && wantsSingly(err):
+			s.singly = true
+			return why
 		case (why == Refused || why == Unreachable) && !repeated:
 			// The error may be the ICMP answer to an earlier datagram (udp(7));
 			// this one has not been sent.
@@ -224,6 +263,14 @@ func (s *sender) transmit(b []byte) Reason {
 		}
 	}
 	return Unsent
+}
+
+func (s *sender) write(b []byte) error {
+	if sock, ok := s.sock.(burster); ok && len(b) > s.burst.size {
+		return sock.writeBurst(b, s.burst.size)
+	}
+	_, err := s.sock.Write(b)
+	return err
 }
 
 // rebind gives the exporter a new source address after the kernel's choice was
@@ -252,7 +299,7 @@ func (s *sender) rebind() bool {
 	if err != nil {
 		return false
 	}
-	s.sock, s.renewed = sock, time.Time{}
+	s.sock, s.renewed, s.singly = sock, time.Time{}, false
 	e.connected(sock)
 	return true
 }

@@ -22,6 +22,12 @@ type socket interface {
 	Close() error
 }
 
+// A burster is a socket that sends datagrams of size octets each, of which the last
+// may be shorter, by one call: all of them or none.
+type burster interface {
+	writeBurst(b []byte, size int) error
+}
+
 // dialUDP resolves address and connects a socket to it, from source's address
 // and port as far as these are given. Nothing is sent.
 func dialUDP(ctx context.Context, address string, source netip.AddrPort) (socket, error) {
@@ -38,7 +44,7 @@ func dialUDP(ctx context.Context, address string, source netip.AddrPort) (socket
 		return nil, err // not the nil *UDPConn in an interface
 	}
 	tellLosses(conn)
-	return conn, nil
+	return segmented(conn), nil
 }
 
 // tellLosses has the kernel report what it hides by default: datagrams that this

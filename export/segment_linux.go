@@ -1,0 +1,56 @@
+package export
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A segmentedSocket has the kernel cut what is written into datagrams (UDP_SEGMENT,
+// Linux 4.18).
+type segmentedSocket struct {
+	*net.UDPConn
+	control []byte // a message with the size, as cmsg(3) lays it out
+}
+
+// segmented returns conn, able to send bursts where the kernel is.
+func segmented(conn *net.UDPConn) socket {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return conn
+	}
+	// An older kernel would not refuse the control message but ignore it.
+	known := false
+	_ = raw.Control(func(fd uintptr) {
+		known = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, 0) == nil
+	})
+	if !known {
+		return conn
+	}
+	s := segmentedSocket{conn, make([]byte, unix.CmsgSpace(2))}
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&s.control[0]))
+	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	return s
+}
+
+func (s segmentedSocket) writeBurst(b []byte, size int) error {
+	binary.NativeEndian.PutUint16(s.control[unix.CmsgLen(0):], uint16(size))
+	_, _, err := s.WriteMsgUDP(b, s.control, nil)
+	return err
+}
+
+// wantsSingly reports whether the kernel may send the datagrams one by one that it
+// refused as a burst: for want of checksums by the device or because of IPsec (EIO),
+// or because they are longer than the path's MTU (net/ipv4/udp.c).
+func wantsSingly(err error) bool {
+	for _, e := range []unix.Errno{unix.EIO, unix.EINVAL, unix.EMSGSIZE, unix.EOPNOTSUPP} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
