@@ -23,7 +23,7 @@ RACE     := ./cache/route ./capture/... ./export ./cmd/...
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run demo test test-kernels mutate tools race bench fuzz fuzz-short lint cross generate check-generated fmt clean
+.PHONY: help build run demo test test-kernels mutate tools race bench bench-kernel fuzz fuzz-short lint cross generate check-generated fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ race:
 
 bench: ## run the benchmarks
 	@$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# What the program costs in the kernel, by BPF_PROG_RUN on one CPU; see BenchmarkRun.
+bench-kernel: ## run the benchmarks of the program in the kernel (root)
+	@$(GO) test -run '^$$' -bench 'Run|Note|Drain|CPUs' -cpu 1 -count 3 -benchtime 300ms ./capture/kernel
 
 fuzz: ## run each fuzz target for FUZZTIME (10m)
 	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sort | \

@@ -367,7 +367,8 @@ static inline_always int hook(struct __sk_buff *skb, __u8 egress)
 	enum task task;
 	struct cpu *state;
 
-	if (legacy && (__s32)((__u32)bpf_jiffies64() - heartbeat) > (__s32)legacy)
+	/* A heartbeat from the future is one that jiffies have gone round since. */
+	if (legacy && (__u32)bpf_jiffies64() - heartbeat + legacy > 2 * legacy)
 		return NEXT;
 	/* A copy of what this host sent to a group; a packet socket does not see it either. */
 	if (r.pkt_type == PACKET_LOOPBACK)

@@ -3,7 +3,9 @@
 package kernel
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,10 +37,36 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
+// BenchmarkCPUs is the program on one CPU, and on two at once: they share nothing that is
+// written to, so that two count twice as much. It tells the frames of all in a second.
+func BenchmarkCPUs(b *testing.B) {
+	needTwoCPUs(b)
+	for _, cpus := range []int{1, 2} {
+		b.Run(fmt.Sprint(cpus), func(b *testing.B) {
+			l := newLab(b, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+			var running sync.WaitGroup
+			b.ResetTimer()
+			for cpu := range cpus {
+				running.Go(func() {
+					defer pin(b, cpu)()
+					repeat(b, l.program.ingress)
+				})
+			}
+			running.Wait()
+			b.ReportMetric(float64(b.N*cpus)/b.Elapsed().Seconds()/1e6, "Mframes/s")
+		})
+	}
+}
+
 func hot(b *testing.B, p *ebpf.Program) {
 	b.ResetTimer()
+	repeat(b, p)
+}
+
+// repeat has a program see one frame b.N times, by one system call.
+func repeat(b *testing.B, p *ebpf.Program) {
 	if _, err := p.Run(&ebpf.RunOptions{Data: octets(b, tcp4), Context: skBuff{Ifindex: loopback}, Repeat: uint32(b.N)}); err != nil {
-		b.Fatal(err)
+		b.Error(err)
 	}
 }
 

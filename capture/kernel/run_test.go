@@ -52,6 +52,12 @@ func newLab(t testing.TB, cfg Config, flags bpf.ProgramDeviceFlag) *lab {
 // loadLab loads the program, without what drains it.
 func loadLab(t testing.TB, cfg Config, mapType ebpf.MapType) *lab {
 	t.Helper()
+	return loadWith(t, cfg, loadOptions{mapType: mapType})
+}
+
+// loadWith is loadLab with options of which it fills in what the configuration says.
+func loadWith(t testing.TB, cfg Config, o loadOptions) *lab {
+	t.Helper()
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +66,8 @@ func loadLab(t testing.TB, cfg Config, mapType ebpf.MapType) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := load(loadOptions{size: size, simple: cfg.Simple, mapType: mapType, sampling: cfg.Sampling, wakeAt: size.wakeAfter(cfg.MaxFlows)})
+	o.size, o.simple, o.sampling, o.wakeAt = size, cfg.Simple, cfg.Sampling, size.wakeAfter(cfg.MaxFlows)
+	p, err := load(o)
 	if errors.Is(err, os.ErrPermission) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
