@@ -76,7 +76,7 @@ func TestSize(t *testing.T) {
 		memory  int64
 		entries int // of one CPU and generation; 0: an error
 	}{
-		{Config{}, 1, 24 << 30, 16384},
+		{Config{}, 1, 24 << 30, 8192},
 		{Config{}, 2, 1 << 30, 4096},
 		{Config{}, 8, 8 << 30, 8192},
 		{Config{}, 256, 64 << 30, 2048},

@@ -18,10 +18,10 @@ import (
 // Defaults and bounds of a Config.
 const (
 	// DefaultEntries is how many flows of one generation the kernel keeps for each
-	// CPU where memory allows: 2 MiB, about what fits into a CPU's own cache. With
+	// CPU where memory allows: 1 MiB, what fits into a CPU's own cache. With
 	// more of them a flood of flows costs the host several times as much, by what it
 	// throws out of the caches.
-	DefaultEntries = 16384
+	DefaultEntries = 8192
 	// MaxGeneration is how long a generation lasts at most, and MinGeneration at
 	// least: a flip takes the kernel 10 to 40 ms.
 	MaxGeneration = time.Second
