@@ -24,6 +24,10 @@ type Config struct {
 	// Source is the local address to send from; the zero Addr leaves it to the
 	// kernel.
 	Source netip.Addr
+	// DSCP is the datagrams' Differentiated Services code point, 0 to 63.
+	DSCP uint8
+	// TTL is the datagrams' TTL or hop limit, to groups as well; 0 is DefaultTTL.
+	TTL uint8
 
 	// SourceID is NetFlow v9's Source ID or IPFIX's Observation Domain ID. 0
 	// (which RFC 7011 §3.1 gives to messages without a domain) derives one from
@@ -76,6 +80,8 @@ type Config struct {
 // Defaults and bounds of Config.
 const (
 	DefaultMTU = 1400
+	DefaultTTL = 255 // the router's
+	maxDSCP    = 63
 	// MinMTU holds the longest template, and the longest record of any.
 	MinMTU = 256
 	// MaxMTU is what IPv4 and UDP headers leave of 65535 octets.
@@ -101,6 +107,7 @@ func (c Config) withDefaults() (Config, error) {
 		def(&c.MTU, header5+maxRecords5*record5)
 	}
 	def(&c.MTU, DefaultMTU)
+	def(&c.TTL, DefaultTTL)
 	def(&c.TemplatePackets, defaultTemplatePackets)
 	def(&c.TemplateInterval, defaultTemplateInterval)
 	def(&c.QueueRecords, DefaultQueue)
@@ -132,6 +139,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("unknown %s", c.Protocol)
 	case c.MTU < MinMTU || c.MTU > MaxMTU:
 		return fmt.Errorf("MTU %d: want %d to %d octets", c.MTU, MinMTU, MaxMTU)
+	case c.DSCP > maxDSCP:
+		return fmt.Errorf("DSCP %d: want 0 to %d", c.DSCP, maxDSCP)
 	case c.TemplatePackets < 0:
 		return fmt.Errorf("template refresh after %d datagrams: want at least 1", c.TemplatePackets)
 	case c.TemplateInterval < 0:

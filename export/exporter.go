@@ -56,7 +56,7 @@ func New(cfg Config) (*Exporter, error) {
 	}
 	e := &Exporter{
 		cfg:   cfg,
-		dial:  dialUDP,
+		dial:  cfg.dial,
 		wake:  make(chan struct{}, 1),
 		roomy: make(chan struct{}, 1),
 		done:  make(chan struct{}),

@@ -47,6 +47,44 @@ func dialUDP(ctx context.Context, address string, source netip.AddrPort) (socket
 	return segmented(conn), nil
 }
 
+// dial is dialUDP, with the code point and the TTL of c.
+func (c Config) dial(ctx context.Context, address string, source netip.AddrPort) (socket, error) {
+	sock, err := dialUDP(ctx, address, source)
+	if err != nil {
+		return nil, err
+	}
+	if err := mark(sock, c.DSCP, c.TTL); err != nil {
+		sock.Close()
+		return nil, err
+	}
+	return sock, nil
+}
+
+// mark sets what the datagrams' IP headers say.
+func mark(sock socket, dscp, ttl uint8) error {
+	conn, ok := sock.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	level, class, unicast, multicast := syscall.IPPROTO_IP, syscall.IP_TOS, syscall.IP_TTL, syscall.IP_MULTICAST_TTL
+	if addrPort(sock.RemoteAddr()).Addr().Is6() {
+		level, class, unicast, multicast = syscall.IPPROTO_IPV6, syscall.IPV6_TCLASS, syscall.IPV6_UNICAST_HOPS, syscall.IPV6_MULTICAST_HOPS
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		for _, o := range [][2]int{{class, int(dscp) << 2}, {unicast, int(ttl)}, {multicast, int(ttl)}} {
+			if e := syscall.SetsockoptInt(int(fd), level, o[0], o[1]); e != nil {
+				failed = os.NewSyscallError("setsockopt", e)
+			}
+		}
+	})
+	return errors.Join(err, failed)
+}
+
 // tellLosses has the kernel report what it hides by default: datagrams that this
 // host's own queues dropped (ENOBUFS), and unreachable hosts. IP_RECVERR and
 // IPV6_RECVERR do so, ip(7), ipv6(7), besides filling an error queue that nobody

@@ -121,6 +121,8 @@ type Exporter struct {
 	Destination string // host:port
 	Protocol    Protocol
 	Source      netip.Addr // the zero Addr leaves it to the kernel
+	DSCP        int        // of the datagrams: 0 to 63
+	TTL         int        // of the datagrams: 1 to 255
 	// SourceID is NetFlow v9's Source ID or IPFIX's Observation Domain ID; 0
 	// derives one that is unique.
 	SourceID             uint32
@@ -193,7 +195,7 @@ func Default() *Config {
 // its default.
 func DefaultExporter(destination string) Exporter {
 	return Exporter{
-		Name: destination, Destination: destination, Protocol: NetFlow9, MTU: 1400, Rate: Automatic,
+		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, MTU: 1400, Rate: Automatic,
 		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, V5SamplingMode: true,
 	}
 }

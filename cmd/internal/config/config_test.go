@@ -147,6 +147,8 @@ flow-exporter:
     export-rate: unlimited
     queue: 1
     template: {packets: 20}
+    dscp: 46
+    ttl: 1
     wide-tcp-flags: true
   - {destination: 'a:1', protocol: netflow5, v5-sampling-mode: false}
 control: {mode: 0660}
@@ -157,6 +159,7 @@ log: {level: debug, format: json}
 	}
 	e := DefaultExporter("[2001:db8::1]:9995")
 	e.Rate, e.Queue, e.TemplatePackets, e.WideTCPFlags = Unlimited, 1, 20, true
+	e.DSCP, e.TTL = 46, 1
 	e5 := DefaultExporter("a:1")
 	e5.Protocol, e5.V5SamplingMode = NetFlow5, false
 	want := &Config{
@@ -245,6 +248,8 @@ var faults = []struct{ text, want string }{
 	{exporter(good + "\n    queue: 0"), `c.yaml:4: flow-exporter "x": queue: 0: must be 1 to 16777216`},
 	{exporter(good + "\n    template:\n      packets: 0"), `c.yaml:5: flow-exporter "x": template packets: 0: must be 1 to 1000000000`},
 	{exporter(good + "\n    template: {timeout: 25h}"), `c.yaml:4: flow-exporter "x": template timeout: 25h0m0s: must be 1s to 24h0m0s`},
+	{exporter(good + "\n    dscp: 64"), `c.yaml:4: flow-exporter "x": dscp: 64: must be 0 to 63`},
+	{exporter(good + "\n    ttl: 0"), `c.yaml:4: flow-exporter "x": ttl: 0: must be 1 to 255`},
 	{exporter(good + "\n    wide-tcp-flags: 1"), `c.yaml:4: flow-exporter "x": wide-tcp-flags: "1": must be true, false`},
 	{"flow-exporter:\n  - name: a b\n    " + good + "\n", `c.yaml:2: flow-exporter "a b": name: must have no blank and no control character`},
 	{exporter(good+"\n  - name: x") + "    destination: 192.0.2.2:1\n", `c.yaml:4: flow-exporter "x": name: is given twice`},

@@ -124,6 +124,8 @@ func (r *reader) exporter(i int, in *rawExporter) {
 		return err
 	})
 	r.identity(of, in, e)
+	r.integer(of+"dscp", in.DSCP, &e.DSCP)
+	r.integer(of+"ttl", in.TTL, &e.TTL)
 	r.integer(of+"mtu", in.MTU, &e.MTU)
 	switch in.Rate {
 	case "automatic":

@@ -51,6 +51,8 @@ type rawExporter struct {
 	Destination       string      `yaml:"destination"`
 	Protocol          string      `yaml:"protocol"`
 	Source            string      `yaml:"source"`
+	DSCP              string      `yaml:"dscp"`
+	TTL               string      `yaml:"ttl"`
 	SourceID          string      `yaml:"source-id"`
 	ObservationDomain string      `yaml:"observation-domain"`
 	EngineType        string      `yaml:"engine-type"`

@@ -172,6 +172,8 @@ func (e *Exporter) checks(of string) []check {
 		{of + "destination", e.checkDestination()},
 		{of + "protocol", oneOf(e.Protocol, NetFlow5, NetFlow9, IPFIX)},
 		{of + "source", e.checkSource()},
+		{of + "dscp", within(e.DSCP, 0, 63)},
+		{of + "ttl", within(e.TTL, 1, 255)},
 		{of + "mtu", within(e.MTU, minMTU, maxMTU)},
 		{of + "queue", within(e.Queue, 1, maxQueue)},
 		{of + "template.packets", within(e.TemplatePackets, 1, maxRefresh)},

@@ -1,0 +1,78 @@
+//go:build linux
+
+package export
+
+import (
+	"encoding/binary"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMark: the datagrams' IP headers have the code point and the TTL that were asked
+// for, single ones and those of a burst; by default a router's.
+func TestMark(t *testing.T) {
+	for _, c := range []struct {
+		address           string
+		level             int
+		class, ttl        int // what the socket is asked to tell
+		classType, ttlTyp int32
+	}{
+		{"127.0.0.1:0", unix.SOL_IP, unix.IP_RECVTOS, unix.IP_RECVTTL, unix.IP_TOS, unix.IP_TTL},
+		{"[::1]:0", unix.SOL_IPV6, unix.IPV6_RECVTCLASS, unix.IPV6_RECVHOPLIMIT, unix.IPV6_TCLASS, unix.IPV6_HOPLIMIT},
+	} {
+		for _, m := range []struct{ dscp, ttl, wantTTL uint8 }{{0, 0, 255}, {46, 7, 7}} {
+			conn := listen(t, c.address).(*net.UDPConn)
+			raw, err := conn.SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw.Control(func(fd uintptr) {
+				for _, o := range []int{c.class, c.ttl} {
+					if err := unix.SetsockoptInt(int(fd), c.level, o, 1); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			e, err := New(Config{Address: conn.LocalAddr().String(), Protocol: NetFlow5, DSCP: m.dscp, TTL: m.ttl})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Put(records(100))
+			go e.Run(t.Context())
+			if err := e.Shutdown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b, oob := make([]byte, 2000), make([]byte, 200)
+			for range 4 {
+				conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+				_, n, _, _, err := conn.ReadMsgUDP(b, oob)
+				if err != nil {
+					t.Fatal(err)
+				}
+				class, ttl := -1, -1
+				messages, err := unix.ParseSocketControlMessage(oob[:n])
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, cm := range messages {
+					value := int(cm.Data[0])
+					if len(cm.Data) >= 4 {
+						value = int(binary.NativeEndian.Uint32(cm.Data))
+					}
+					switch cm.Header.Type {
+					case c.classType:
+						class = value
+					case c.ttlTyp:
+						ttl = value
+					}
+				}
+				if class != int(m.dscp)<<2 || ttl != int(m.wantTTL) {
+					t.Errorf("%s: traffic class %#x, TTL %d; want DSCP %d, TTL %d", c.address, class, ttl, m.dscp, m.wantTTL)
+				}
+			}
+		}
+	}
+}
