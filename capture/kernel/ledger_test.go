@@ -178,6 +178,36 @@ func TestRingWakes(t *testing.T) {
 	}
 }
 
+// A generation with as many flows as the flow cache can take at once is closed before its
+// time, whether the rings are empty or not; one with fewer is not.
+func TestEarlyFlip(t *testing.T) {
+	defer pin(t, 0)()
+	for name, c := range map[string]struct {
+		flows, entries int
+		early          bool
+	}{
+		"few":                 {200, 1 << 14, false},
+		"many":                {2000, 1 << 14, true},
+		"many, a ring in use": {5000, 512, true},
+		"many in small sets":  {5000, 256, false}, // whose content never is that much
+	} {
+		l := newLab(t, Config{Entries: c.entries, Ring: 1 << 18, MaxFlows: 300 * ebpf.MustPossibleCPU()}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+		l.source.length = flow.Time(time.Hour)
+		for i := range c.flows {
+			l.ingress(t, flowFrame(t, uint32(i)), skBuff{})
+		}
+		batch := make([]flow.Packet, 256)
+		for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end) && l.source.early == 0; {
+			if _, _, err := l.source.Read(batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if (l.source.early > 0) != c.early || l.source.flips != l.source.early {
+			t.Errorf("%s: %d of %d flips early", name, l.source.early, l.source.flips)
+		}
+	}
+}
+
 // Two CPUs count while the generation is flipped as fast as the kernel can, and
 // while the drain rests: nothing is lost, nothing counted twice.
 func TestLedgerUnderFlips(t *testing.T) {

@@ -45,7 +45,7 @@ type Source struct {
 
 	generation uint32 // that whose records and entries are read now
 	flipped    flow.Time
-	rested     bool // since the rings were last read
+	postponed  bool // the flip, by a round that empties the rings
 	round      round
 	horizon    flow.Time
 	snapshots  []bpf.ProgramSnapshot // that were read and not decoded
@@ -164,12 +164,15 @@ func (s *Source) begin() error {
 	r := &s.round
 	due := s.stopping || now-s.flipped >= s.length
 	early := !due && now-s.flipped >= flow.Time(MinGeneration) && s.program.isFull(s.generation)
-	// Nobody reads the rings during a flip, so they are to be empty before.
-	r.underWay, r.closing = true, (due || early) && !s.rested
-	s.rested = false
+	r.underWay, r.closing = true, due || early
+	// Nobody reads the rings during a flip, so that they are emptied before, once.
+	if r.closing && !s.postponed && s.isBehind() {
+		r.closing, s.postponed = false, true
+	}
 	r.began, r.ring, r.most = now, 0, 0
 	r.word, r.sets, r.entries, r.entry = 0, 0, r.entries[:0], 0
 	if r.closing {
+		s.postponed = false
 		r.horizon = now - s.clock.tick
 		if err := s.program.setGeneration(s.generation ^ 1); err != nil {
 			r.underWay = false
@@ -189,6 +192,16 @@ func (s *Source) begin() error {
 	}
 	s.clock.latest = s.clock.now()
 	return nil
+}
+
+// isBehind reports whether a good part of a ring is to be read.
+func (s *Source) isBehind() bool {
+	for i := range s.program.rings {
+		if r := &s.program.rings[i]; int(r.end()-r.at) > s.program.ring/8 {
+			return true
+		}
+	}
+	return false
 }
 
 // readRings reads the rings up to the round's ends, or until the batch is full.
@@ -400,7 +413,6 @@ func (s *Source) wait() error {
 	if timeout <= 0 {
 		return nil
 	}
-	s.rested = true
 	return s.waiter.wait(timeout)
 }
 
