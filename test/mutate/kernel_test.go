@@ -33,6 +33,8 @@ var firstLevel = []Mutation{
 	{"bpf/cacheflow.c", "ADD(r, observed, 1);", "", kernel, tiny},
 	{"bpf/cacheflow.c", "e->octets += p->octets;", "e->octets += p->packets;", kernel, "TestNestedRun"},
 	{"bpf/cacheflow.c", "\tif (state->busy)\n\t\treturn 1;", "", kernel, "TestNestedRun"},
+	{"bpf/cacheflow.c", "return BPF_RB_FORCE_WAKEUP;", "return BPF_RB_NO_WAKEUP;", kernel, "TestRingWakes"},
+	{"bpf/cacheflow.c", "- heartbeat + legacy > 2 * legacy", "> heartbeat + legacy", kernel, "TestHeartbeat"},
 
 	// The drain.
 	{"capture/kernel/program.go", "p.barrier.Put(uint32(0), p.fillings[g])", "error(nil)", kernel, "TestFlipWaitsForRuns"},
