@@ -54,6 +54,12 @@ type Config struct {
 	Interfaces map[uint32]uint16
 	// Sampling is announced from the first datagram on.
 	Sampling Sampling
+	// InterfaceTable returns the interfaces whose names are announced, other than in
+	// NetFlow v5: from the first datagram on and again with the templates, but not more
+	// often than each InterfaceTableInterval; 0 is 60 s, and a negative one never. It is
+	// called by Run's goroutine. Nil announces none.
+	InterfaceTable         func() []Interface
+	InterfaceTableInterval time.Duration
 
 	// Rate is the most datagrams sent in a second; 0 is DefaultRate, and
 	// GentleRate once somebody waits for room or for the end; negative
@@ -110,6 +116,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.TTL, DefaultTTL)
 	def(&c.TemplatePackets, defaultTemplatePackets)
 	def(&c.TemplateInterval, defaultTemplateInterval)
+	def(&c.InterfaceTableInterval, defaultTemplateInterval)
 	def(&c.QueueRecords, DefaultQueue)
 	def(&c.Name, c.Address)
 	def(&c.SourceID, c.derivedID())

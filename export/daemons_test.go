@@ -104,7 +104,7 @@ func exportJudged(t *testing.T, p Protocol, address string, sampling Sampling) C
 	t.Helper()
 	rs := judged(p)
 	e := startExporter(t, Config{
-		Protocol: p, Address: address, TemplatePackets: 10, Rate: 2000, Sampling: sampling,
+		Protocol: p, Address: address, TemplatePackets: 10, Rate: 2000, Sampling: sampling, InterfaceTable: someInterfaces,
 		Epoch: func() time.Time { return testEpoch },
 	})
 	for range times {

@@ -69,6 +69,8 @@ const (
 	mplsLabelStackSection2   = 71
 	mplsLabelStackSection3   = 72
 	destinationMacAddress    = 80
+	interfaceName            = 82
+	interfaceDescription     = 83
 	forwardingStatus         = 89
 	flowEndReason            = 136
 	icmpTypeCodeIPv6         = 139

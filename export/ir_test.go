@@ -356,7 +356,7 @@ func TestIR12(t *testing.T) {
 		for _, tm := range []*template{s.templates.ipv4, s.templates.ipv6, s.templates.ipv4via6} {
 			sizes[tm.id] = tm.size
 		}
-		sizes[s.options.id] = len(s.options.record)
+		sizes[s.options[0].id] = s.options[0].size
 		for i := range s.buf[:cap(s.buf)] {
 			s.buf[:cap(s.buf)][i] = 0xee // stale octets that padding must not show
 		}

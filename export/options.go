@@ -1,5 +1,11 @@
 package export
 
+import (
+	"time"
+
+	"cacheflow/cache/flow"
+)
+
 // Sampling is the sampler that the exporter announces. Counters are exported as sampled:
 // collectors multiply.
 type Sampling struct {
@@ -38,35 +44,56 @@ func (s Sampling) algorithm() uint8 {
 	return 1
 }
 
-// options is an Options Template Record and the one record that it describes, both as
-// they go out.
+// options is an Options Template Record and the records that it describes.
 type options struct {
 	id       uint16
-	template []byte
-	record   []byte
+	template []byte // as it goes out
+	size     int    // octets of a record
+	// records appends the records of the moment.
+	records func(b []byte) []byte
+	// interval is how often the records go out, with the templates then; 0: as often as
+	// these. They are due at a time.
+	interval time.Duration
+	due      flow.Time
 }
 
-// newOptions returns the announcement of the sampler, or nil where there is none: its
-// interval and algorithm, valid for all that this exporter sends.
+// newOptions returns what the configuration has announced.
+func newOptions(c *Config) (all []*options) {
+	if c.Sampling.isOn() {
+		all = append(all, newSampler(c))
+	}
+	if c.InterfaceTable != nil && c.InterfaceTableInterval > 0 {
+		all = append(all, newInterfaceTable(c))
+	}
+	return all
+}
+
+// optionsID returns the template id of one of the options: they are the last ones of
+// those that the exporter has.
+func optionsID(c *Config, n uint16) uint16 {
+	return templateBase(c.Protocol, c.SourceID) + idsPerDomain/2 - 1 - n
+}
+
+// newSampler returns the announcement of the sampler: its interval and algorithm, valid
+// for all that this exporter sends.
 //
 // In IPFIX, too, these are NetFlow v9's elements, which the registry has deprecated for
 // PSAMP's selectorAlgorithm and its parameters (RFC 5477 §8). But collectors read these:
 // goflow2 takes a systematic sampler of PSAMP for 1 out of 1, and the elements of a random
 // one (309, 310) only pmacct knows. nfdump wants the algorithm beside the interval, and
 // goflow2 four octets of interval.
-func newOptions(c *Config) *options {
-	if !c.Sampling.isOn() {
-		return nil
-	}
+func newSampler(c *Config) *options {
 	scope := field{scopeSystem, 4}
 	if c.Protocol == IPFIX {
 		scope = field{observationDomainID, 4}
 	}
-	o := &options{id: templateBase(c.Protocol, c.SourceID) + idsPerDomain/2 - 1}
+	o := &options{id: optionsID(c, 0)}
 	o.layout(c.Protocol, scope, field{samplingInterval, 4}, field{samplingAlgorithm, 1})
-	o.record = be.AppendUint32(o.record, c.SourceID)
-	o.record = be.AppendUint32(o.record, c.Sampling.Interval)
-	o.record = append(o.record, c.Sampling.algorithm())
+	o.records = func(b []byte) []byte {
+		b = be.AppendUint32(b, c.SourceID)
+		b = be.AppendUint32(b, c.Sampling.Interval)
+		return append(b, c.Sampling.algorithm())
+	}
 	return o
 }
 
@@ -85,5 +112,9 @@ func (o *options) layout(p Protocol, scope field, fields ...field) {
 		b = be.AppendUint16(b, 4)
 		b = be.AppendUint16(b, uint16(4*len(fields)))
 	}
-	o.template = appendFields(b, append([]field{scope}, fields...))
+	fields = append([]field{scope}, fields...)
+	for _, f := range fields {
+		o.size += int(f.length)
+	}
+	o.template = appendFields(b, fields)
 }

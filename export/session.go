@@ -16,7 +16,8 @@ type Session struct {
 	sink      func(*Message)
 	format    format
 	templates templates
-	options   *options // nil where nothing is announced
+	options   []*options
+	scratch   []byte // options data records
 
 	buf      []byte // the open message, capacity MTU; empty if none is open
 	msg      Message

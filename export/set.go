@@ -65,9 +65,14 @@ func (s *Session) closeSet() {
 	s.set = 0
 }
 
-// RequestTemplates has the next message with data lead with templates: the
+// RequestTemplates has the next message with data lead with templates and options: the
 // collector may have lost them.
-func (s *Session) RequestTemplates() { s.templatesNow = true }
+func (s *Session) RequestTemplates() {
+	s.templatesNow = true
+	for _, o := range s.options {
+		o.due = 0
+	}
+}
 
 // refreshDue tells whether templates have to go out again (RFC 3954 §7, RFC
 // 7011 §8.4).
@@ -99,17 +104,31 @@ func (s *Session) appendTemplates(now flow.Time) {
 		s.appendInSet(s.format.templateSet, t.record, now)
 		s.msg.Templates++
 	}
-	if o := s.options; o != nil {
-		// One Options Template Record and one sampler a set: nfdump reads only
-		// the first of each.
+	for _, o := range s.options {
+		// One Options Template Record a set: nfdump reads only the first one.
+		s.closeSet()
 		s.appendInSet(s.format.optionsSet, o.template, now)
 		s.msg.Templates++
-		s.appendInSet(o.id, o.record, now)
-		s.msg.DataRecords++
+		if now >= o.due {
+			s.appendOptions(o, now)
+		}
 	}
 	s.templatesNow = false
 	s.templatesAt = now
 	s.packets = 0
+}
+
+// appendOptions appends the records of the moment, which may take several messages.
+func (s *Session) appendOptions(o *options, now flow.Time) {
+	s.scratch = o.records(s.scratch[:0])
+	for b := s.scratch; len(b) > 0; b = b[o.size:] {
+		s.appendInSet(o.id, b[:o.size], now)
+		s.msg.DataRecords++
+	}
+	o.due = 0
+	if o.interval > 0 {
+		o.due = now.Add(o.interval)
+	}
 }
 
 func (s *Session) appendInSet(id uint16, b []byte, now flow.Time) {

@@ -148,7 +148,7 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 			DSCP: uint8(x.DSCP), TTL: uint8(x.TTL),
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
 			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,
-			WideTCPFlags: x.WideTCPFlags, Rate: rate, QueueRecords: x.Queue,
+			InterfaceTableInterval: x.InterfaceTable, WideTCPFlags: x.WideTCPFlags, Rate: rate, QueueRecords: x.Queue,
 			Sampling: export.Sampling{Interval: s.Interval, Random: s.Random, NoMode: !x.V5SamplingMode},
 		})
 	}

@@ -115,6 +115,9 @@ const (
 	Automatic = -2 // 20000, and 4000 where nothing is lost by waiting
 )
 
+// Off is how often something is announced that is not.
+const Off time.Duration = -1
+
 // Exporter is a flow exporter: one collector and how it is served.
 type Exporter struct {
 	Name        string // unique; the destination where it is not given
@@ -132,7 +135,10 @@ type Exporter struct {
 	Queue                int   // records
 	TemplatePackets      int   // datagrams after which templates are sent again
 	TemplateTimeout      time.Duration
-	WideTCPFlags         bool // tcpControlBits in two octets
+	// InterfaceTable is how often the names of the interfaces are announced, other than
+	// in NetFlow v5; or Off.
+	InterfaceTable time.Duration
+	WideTCPFlags   bool // tcpControlBits in two octets
 	// V5SamplingMode has NetFlow v5's sampling field tell the mode, in the two bits above
 	// the interval.
 	V5SamplingMode bool
@@ -196,6 +202,6 @@ func Default() *Config {
 func DefaultExporter(destination string) Exporter {
 	return Exporter{
 		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, MTU: 1400, Rate: Automatic,
-		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, V5SamplingMode: true,
+		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, InterfaceTable: time.Minute, V5SamplingMode: true,
 	}
 }

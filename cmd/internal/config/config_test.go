@@ -147,6 +147,7 @@ flow-exporter:
     export-rate: unlimited
     queue: 1
     template: {packets: 20}
+    option: {interface-table: off}
     dscp: 46
     ttl: 1
     wide-tcp-flags: true
@@ -159,7 +160,7 @@ log: {level: debug, format: json}
 	}
 	e := DefaultExporter("[2001:db8::1]:9995")
 	e.Rate, e.Queue, e.TemplatePackets, e.WideTCPFlags = Unlimited, 1, 20, true
-	e.DSCP, e.TTL = 46, 1
+	e.DSCP, e.TTL, e.InterfaceTable = 46, 1, Off
 	e5 := DefaultExporter("a:1")
 	e5.Protocol, e5.V5SamplingMode = NetFlow5, false
 	want := &Config{
@@ -247,6 +248,7 @@ var faults = []struct{ text, want string }{
 	{exporter(good + "\n    export-rate: 0"), `c.yaml:4: flow-exporter "x": export-rate: 0: must be 1 to 10000000`},
 	{exporter(good + "\n    queue: 0"), `c.yaml:4: flow-exporter "x": queue: 0: must be 1 to 16777216`},
 	{exporter(good + "\n    template:\n      packets: 0"), `c.yaml:5: flow-exporter "x": template packets: 0: must be 1 to 1000000000`},
+	{exporter(good + "\n    option: {interface-table: 0s}"), `c.yaml:4: flow-exporter "x": option interface-table: 0s: must be 1s to 24h0m0s`},
 	{exporter(good + "\n    template: {timeout: 25h}"), `c.yaml:4: flow-exporter "x": template timeout: 25h0m0s: must be 1s to 24h0m0s`},
 	{exporter(good + "\n    dscp: 64"), `c.yaml:4: flow-exporter "x": dscp: 64: must be 0 to 63`},
 	{exporter(good + "\n    ttl: 0"), `c.yaml:4: flow-exporter "x": ttl: 0: must be 1 to 255`},

@@ -138,6 +138,11 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	r.integer(of+"queue", in.Queue, &e.Queue)
 	r.integer(of+"template.packets", in.Template.Packets, &e.TemplatePackets)
 	r.duration(of+"template.timeout", in.Template.Timeout, &e.TemplateTimeout)
+	if in.Option.InterfaceTable == "off" {
+		e.InterfaceTable = Off
+	} else {
+		r.duration(of+"option.interface-table", in.Option.InterfaceTable, &e.InterfaceTable)
+	}
 	r.boolean(of+"wide-tcp-flags", in.WideTCPFlags, &e.WideTCPFlags)
 	r.boolean(of+"v5-sampling-mode", in.V5SamplingMode, &e.V5SamplingMode)
 }

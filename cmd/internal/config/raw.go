@@ -61,6 +61,7 @@ type rawExporter struct {
 	Rate              string      `yaml:"export-rate"`
 	Queue             string      `yaml:"queue"`
 	Template          rawTemplate `yaml:"template"`
+	Option            rawOption   `yaml:"option"`
 	WideTCPFlags      string      `yaml:"wide-tcp-flags"`
 	V5SamplingMode    string      `yaml:"v5-sampling-mode"`
 }
@@ -68,6 +69,10 @@ type rawExporter struct {
 type rawTemplate struct {
 	Packets string `yaml:"packets"`
 	Timeout string `yaml:"timeout"`
+}
+
+type rawOption struct {
+	InterfaceTable string `yaml:"interface-table"`
 }
 
 type rawControl struct {

@@ -166,6 +166,14 @@ func interfaceName(name string, before []string) error {
 	return nil
 }
 
+// announced takes Off as well.
+func announced(every time.Duration) error {
+	if every == Off {
+		return nil
+	}
+	return within(every, time.Second, maxRefreshTime)
+}
+
 func (e *Exporter) checks(of string) []check {
 	checks := []check{
 		{of + "name", e.checkName()},
@@ -177,6 +185,7 @@ func (e *Exporter) checks(of string) []check {
 		{of + "mtu", within(e.MTU, minMTU, maxMTU)},
 		{of + "queue", within(e.Queue, 1, maxQueue)},
 		{of + "template.packets", within(e.TemplatePackets, 1, maxRefresh)},
+		{of + "option.interface-table", announced(e.InterfaceTable)},
 		{of + "template.timeout", within(e.TemplateTimeout, time.Second, maxRefreshTime)},
 	}
 	if e.Rate != Unlimited && e.Rate != Automatic {

@@ -80,10 +80,28 @@ func (l *Live) Run(ctx context.Context) (*ledger.Ledger, error) {
 	return s.run(ctx)
 }
 
+// readyTime is how long exporters wait at their start for the interfaces' names.
+const readyTime = 2 * time.Second
+
+// interfaces returns this host's interfaces for the exporters to announce. Their
+// goroutines call it, once the route table is made.
+func (s *session) interfaces() []export.Interface {
+	select {
+	case <-s.routes.Ready():
+	case <-time.After(readyTime):
+	}
+	known := s.routes.Interfaces()
+	all := make([]export.Interface, 0, len(known))
+	for _, i := range known {
+		all = append(all, export.Interface{Index: i.Index, Name: i.Name, Description: i.Alias})
+	}
+	return all
+}
+
 // open makes everything that can fail before the first packet.
 func (s *session) open() (err error) {
 	for _, c := range s.Live.Exporters {
-		c.Now, c.Epoch, c.Logger = s.now, s.epoch, s.Log
+		c.Now, c.Epoch, c.Logger, c.InterfaceTable = s.now, s.epoch, s.Log, s.interfaces
 		if !s.MeterOwn {
 			c.Connected = func() { s.own.set(s.set.sockets()) }
 		}
