@@ -4,9 +4,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"runtime"
+	"syscall"
 	"unsafe"
+)
 
-	"golang.org/x/sys/unix"
+const (
+	solUDP     = 17  // of linux/socket.h
+	udpSegment = 103 // UDP_SEGMENT of linux/udp.h
 )
 
 // A segmentedSocket has the kernel cut what is written into datagrams (UDP_SEGMENT,
@@ -19,26 +24,26 @@ type segmentedSocket struct {
 // segmented returns conn, able to send bursts where the kernel is.
 func segmented(conn *net.UDPConn) socket {
 	raw, err := conn.SyscallConn()
-	if err != nil {
+	if err != nil || runtime.GOOS != "linux" {
 		return conn
 	}
 	// An older kernel would not refuse the control message but ignore it.
 	known := false
 	_ = raw.Control(func(fd uintptr) {
-		known = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, 0) == nil
+		known = syscall.SetsockoptInt(int(fd), solUDP, udpSegment, 0) == nil
 	})
 	if !known {
 		return conn
 	}
-	s := segmentedSocket{conn, make([]byte, unix.CmsgSpace(2))}
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&s.control[0]))
-	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
-	h.SetLen(unix.CmsgLen(2))
+	s := segmentedSocket{conn, make([]byte, syscall.CmsgSpace(2))}
+	h := (*syscall.Cmsghdr)(unsafe.Pointer(&s.control[0]))
+	h.Level, h.Type = solUDP, udpSegment
+	h.SetLen(syscall.CmsgLen(2))
 	return s
 }
 
 func (s segmentedSocket) writeBurst(b []byte, size int) error {
-	binary.NativeEndian.PutUint16(s.control[unix.CmsgLen(0):], uint16(size))
+	binary.NativeEndian.PutUint16(s.control[syscall.CmsgLen(0):], uint16(size))
 	_, _, err := s.WriteMsgUDP(b, s.control, nil)
 	return err
 }
@@ -47,7 +52,7 @@ func (s segmentedSocket) writeBurst(b []byte, size int) error {
 // refused as a burst: for want of checksums by the device or because of IPsec (EIO),
 // or because they are longer than the path's MTU (net/ipv4/udp.c).
 func wantsSingly(err error) bool {
-	for _, e := range []unix.Errno{unix.EIO, unix.EINVAL, unix.EMSGSIZE, unix.EOPNOTSUPP} {
+	for _, e := range []syscall.Errno{syscall.EIO, syscall.EINVAL, syscall.EMSGSIZE, syscall.EOPNOTSUPP} {
 		if errors.Is(err, e) {
 			return true
 		}
