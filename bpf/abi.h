@@ -70,7 +70,7 @@ struct counters {
 /* The state of one CPU: a cache line that only this CPU writes. */
 struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
-	__u32 flows[2];   /* entries in use in each generation */
+	__u32 flows[2];   /* entries made in each generation since it was drained */
 	__u32 first_set; /* of this CPU's part of generation 0 */
 	__u32 half;      /* of the run that is under way */
 	__u32 sampler; /* frames to go in the sampling interval */

@@ -7,7 +7,7 @@
 
 /* Set by user space before the program is loaded. */
 const volatile __u32 set_mask = 0;  /* the sets of one part, less one */
-const volatile __u32 wake_at = 0;   /* entries in use in a part at which user space is woken */
+const volatile __u32 wake_at = 0;   /* entries made in a part at which user space is woken */
 const volatile __u64 seed[7] = {};  /* odd numbers, of which the hash is made */
 
 struct {
@@ -60,7 +60,7 @@ static inline_always int older(const struct entry *a, const struct entry *b)
 	return a->last == b->last ? a->packets < b->packets : (__s32)(a->last - b->last) < 0;
 }
 
-/* count_flow counts an entry that is in use now, and wakes user space when they are many. */
+/* count_flow counts an entry that was made, and wakes user space when they are many. */
 static inline_always void count_flow(const struct run *r)
 {
 	if (++r->state->flows[r->half ? 1 : 0] == wake_at)
@@ -99,6 +99,7 @@ static inline_always void replace(const struct run *r, struct set *s, const stru
 	}
 	complete(r, t, p);
 	*e = *p;
+	count_flow(r);
 }
 
 /* observe adds the packet to its entry, or makes one. The entries of a set are made

@@ -22,7 +22,7 @@ import (
 // program is the loaded program with its maps and their mappings.
 type program struct {
 	size
-	wakeAt uint32 // flows of a generation on one CPU at which it is closed early
+	wakeAt uint32 // entries made in a generation on one CPU at which it is closed early
 	*ebpf.Collection
 	ingress, egress *ebpf.Program
 	barrier         *ebpf.Map    // an array of one map; see setGeneration
@@ -302,7 +302,7 @@ func (p *program) divide() {
 	}
 }
 
-// isFull reports whether a CPU has so many flows in a generation that it is to be
+// isFull reports whether a CPU has made so many flows in a generation that it is to be
 // closed early.
 func (p *program) isFull(generation uint32) bool {
 	for i := range p.states {

@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"os"
 	"unsafe"
@@ -74,15 +75,16 @@ func newSize(cfg *Config, cpus int, memory int64) (size, error) {
 	return s, nil
 }
 
-// wakeAfter is at how many flows on one CPU a generation is closed early: when all CPUs
-// together may have maxFlows. Sets that overflow are no reason: a victim is no dearer
-// than an entry that is drained, and a flip would throw out what is worth keeping.
+// wakeAfter is after how many flows on one CPU a generation is closed early: when all
+// CPUs together may have made maxFlows, those that left as victims among them. What lasts
+// is not handed over before, and the flow cache would take it for the oldest. Sets that
+// overflow are no reason by themselves: a victim is no dearer than an entry that is
+// drained, and a flip throws out what is worth keeping.
 func (s *size) wakeAfter(maxFlows int) uint32 {
-	never := s.entries() + 1
 	if maxFlows == 0 {
-		return uint32(never)
+		return math.MaxUint32
 	}
-	return uint32(min(never, max(maxFlows/s.cpus, minFlows)))
+	return uint32(max(maxFlows/s.cpus, minFlows))
 }
 
 func (s *size) fitRing(asked int) {

@@ -54,7 +54,7 @@ type Source struct {
 	frame      capture.Frame
 	tallies    tallies
 	flips      uint64
-	early      uint64 // of flips: because a CPU had so many flows (program.wakeAt)
+	early      uint64 // of flips: because a CPU had made so many flows (program.wakeAt)
 	victims    uint64
 
 	sink     uint32 // keeps the loads of nextWord alive
