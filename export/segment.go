@@ -49,8 +49,8 @@ func (s segmentedSocket) writeBurst(b []byte, size int) error {
 }
 
 // wantsSingly reports whether the kernel may send the datagrams one by one that it
-// refused as a burst: for want of checksums by the device or because of IPsec (EIO),
-// or because they are longer than the path's MTU (net/ipv4/udp.c).
+// refused as a burst: because of IPsec (EIO), or because they are longer than the MTU
+// (net/ipv4/udp.c).
 func wantsSingly(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EIO, syscall.EINVAL, syscall.EMSGSIZE, syscall.EOPNOTSUPP} {
 		if errors.Is(err, e) {

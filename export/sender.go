@@ -20,7 +20,7 @@ type sender struct {
 	ctx     context.Context // of run, for the waits inside the session's sink
 	batch   []flow.Record
 	burst   burst     // datagrams that are to leave
-	singly  bool      // the kernel refused a burst
+	singly  bool      // the socket takes no bursts, or the kernel refused one
 	now     flow.Time // replay: the largest Expired so far
 
 	renewed  time.Time // when the socket's write deadline was last moved
@@ -47,9 +47,16 @@ const (
 )
 
 func newSender(e *Exporter, sock socket) *sender {
-	s := &sender{e: e, sock: sock, pacer: newPacer(cmp.Or(e.cfg.Rate, DefaultRate)), timer: time.NewTimer(time.Hour), batch: make([]flow.Record, batchRecords)}
+	s := &sender{e: e, pacer: newPacer(cmp.Or(e.cfg.Rate, DefaultRate)), timer: time.NewTimer(time.Hour), batch: make([]flow.Record, batchRecords)}
 	s.session = newSession(e.cfg, s.send)
+	s.use(sock)
 	return s
+}
+
+// use has what follows leave by sock.
+func (s *sender) use(sock socket) {
+	_, bursts := sock.(burster)
+	s.sock, s.renewed, s.singly = sock, time.Time{}, !bursts
 }
 
 // live tells whether a clock drives the session; else the records do.
@@ -171,7 +178,7 @@ func (s *sender) send(m *Message) {
 	}
 	s.burst.add(m)
 	pause := s.pace()
-	if _, ok := s.sock.(burster); pause > 0 || s.singly || !ok {
+	if pause > 0 || s.singly {
 		s.depart()
 	}
 	if pause > 0 {
@@ -266,8 +273,8 @@ func (s *sender) transmit(b []byte) Reason {
 }
 
 func (s *sender) write(b []byte) error {
-	if sock, ok := s.sock.(burster); ok && len(b) > s.burst.size {
-		return sock.writeBurst(b, s.burst.size)
+	if len(b) > s.burst.size {
+		return s.sock.(burster).writeBurst(b, s.burst.size)
 	}
 	_, err := s.sock.Write(b)
 	return err
@@ -299,7 +306,7 @@ func (s *sender) rebind() bool {
 	if err != nil {
 		return false
 	}
-	s.sock, s.renewed, s.singly = sock, time.Time{}, false
+	s.use(sock)
 	e.connected(sock)
 	return true
 }

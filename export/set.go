@@ -105,7 +105,8 @@ func (s *Session) appendTemplates(now flow.Time) {
 		s.msg.Templates++
 	}
 	for _, o := range s.options {
-		// One Options Template Record a set: nfdump reads only the first one.
+		// One Options Template Record and one sampler a set: nfdump reads only the
+		// first of each.
 		s.closeSet()
 		s.appendInSet(s.format.optionsSet, o.template, now)
 		s.msg.Templates++

@@ -28,9 +28,9 @@ type burster interface {
 	writeBurst(b []byte, size int) error
 }
 
-// dialUDP resolves address and connects a socket to it, from source's address
-// and port as far as these are given. Nothing is sent.
-func dialUDP(ctx context.Context, address string, source netip.AddrPort) (socket, error) {
+// dial resolves address and connects a socket to it, from source's address and port as
+// far as these are given. Nothing is sent.
+func (c Config) dial(ctx context.Context, address string, source netip.AddrPort) (socket, error) {
 	remote, err := resolve(ctx, address, source.Addr())
 	if err != nil {
 		return nil, err
@@ -43,39 +43,27 @@ func dialUDP(ctx context.Context, address string, source netip.AddrPort) (socket
 	if err != nil {
 		return nil, err // not the nil *UDPConn in an interface
 	}
+	if err := mark(conn, remote.Addr().Is6(), c.DSCP, c.TTL); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	tellLosses(conn)
-	// A device's queue may drop a part of a burst and not tell: lo has none.
+	// A device's queue may drop a part of a burst and not tell (sch_tbf does); lo has
+	// no queue.
 	if remote.Addr().IsLoopback() {
 		return segmented(conn), nil
 	}
 	return conn, nil
 }
 
-// dial is dialUDP, with the code point and the TTL of c.
-func (c Config) dial(ctx context.Context, address string, source netip.AddrPort) (socket, error) {
-	sock, err := dialUDP(ctx, address, source)
-	if err != nil {
-		return nil, err
-	}
-	if err := mark(sock, c.DSCP, c.TTL); err != nil {
-		sock.Close()
-		return nil, err
-	}
-	return sock, nil
-}
-
 // mark sets what the datagrams' IP headers say.
-func mark(sock socket, dscp, ttl uint8) error {
-	conn, ok := sock.(syscall.Conn)
-	if !ok {
-		return nil
-	}
+func mark(conn *net.UDPConn, ipv6 bool, dscp, ttl uint8) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
 	level, class, unicast, multicast := syscall.IPPROTO_IP, syscall.IP_TOS, syscall.IP_TTL, syscall.IP_MULTICAST_TTL
-	if addrPort(sock.RemoteAddr()).Addr().Is6() {
+	if ipv6 {
 		level, class, unicast, multicast = syscall.IPPROTO_IPV6, syscall.IPV6_TCLASS, syscall.IPV6_UNICAST_HOPS, syscall.IPV6_MULTICAST_HOPS
 	}
 	var failed error

@@ -155,7 +155,7 @@ func TestSlowCollector(t *testing.T) {
 // IPv4 at most.
 func TestTooLong(t *testing.T) {
 	conn := listen(t, "127.0.0.1:0")
-	sock, err := dialUDP(context.Background(), conn.LocalAddr().String(), netip.AddrPort{})
+	sock, err := Config{TTL: DefaultTTL}.dial(context.Background(), conn.LocalAddr().String(), netip.AddrPort{})
 	if err != nil {
 		t.Fatal(err)
 	}
