@@ -66,7 +66,7 @@ bench: ## run the benchmarks
 
 # What the program costs in the kernel, by BPF_PROG_RUN on one CPU; see BenchmarkRun.
 bench-kernel: ## run the benchmarks of the program in the kernel (root)
-	@$(GO) test -run '^$$' -bench 'Run|Note|Drain|CPUs' -cpu 1 -count 3 -benchtime 300ms ./capture/kernel
+	@$(GO) test -run '^$$' -bench 'Run|Note|Drain|CPUs' -cpu 1 -count 2 -benchtime 200ms ./capture/kernel
 
 # The Go tool sometimes takes its own deadline for a failure (go.dev/issue/48591). A
 # finding has an input that is written down; without one the target runs once more.
