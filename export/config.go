@@ -54,12 +54,18 @@ type Config struct {
 	Interfaces map[uint32]uint16
 	// Sampling is announced from the first datagram on.
 	Sampling Sampling
-	// InterfaceTable returns the interfaces whose names are announced, other than in
-	// NetFlow v5: from the first datagram on and again with the templates, but not more
-	// often than each InterfaceTableInterval; 0 is 60 s, and a negative one never. It is
-	// called by Run's goroutine. Nil announces none.
-	InterfaceTable         func() []Interface
-	InterfaceTableInterval time.Duration
+	// Options is how often what is announced besides flows goes out: all of it from the
+	// first datagram on.
+	Options OptionIntervals
+	// InterfaceTable returns the interfaces whose names are announced. It is called by
+	// Run's goroutine. Nil announces none.
+	InterfaceTable func() []Interface
+	// Unmetered returns what the Metering Process could not meter. It is called by Run's
+	// goroutine, which metering may be waiting for: it must not wait for metering. Nil
+	// announces nothing of it.
+	Unmetered func() Unmetered
+	// stats returns the exporter's own counters; nil in a Session alone.
+	stats func() Stats
 
 	// Rate is the most datagrams sent in a second; 0 is DefaultRate, and
 	// GentleRate once somebody waits for room or for the end; negative
@@ -116,7 +122,11 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.TTL, DefaultTTL)
 	def(&c.TemplatePackets, defaultTemplatePackets)
 	def(&c.TemplateInterval, defaultTemplateInterval)
-	def(&c.InterfaceTableInterval, defaultTemplateInterval)
+	for _, every := range []*time.Duration{
+		&c.Options.SamplerTable, &c.Options.InterfaceTable, &c.Options.ExporterStats, &c.Options.Reliability, &c.Options.FlowKeys,
+	} {
+		def(every, defaultOptionInterval)
+	}
 	def(&c.QueueRecords, DefaultQueue)
 	def(&c.Name, c.Address)
 	def(&c.SourceID, c.derivedID())
@@ -154,6 +164,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("template refresh after %v: want more than 0", c.TemplateInterval)
 	case c.QueueRecords < 0:
 		return fmt.Errorf("queue of %d records: want at least 1", c.QueueRecords)
+	case c.Sampling.Form >= samplerForms:
+		return fmt.Errorf("unknown %s", c.Sampling.Form)
+	case c.Sampling.Form == FormSelector && c.Protocol != IPFIX:
+		return fmt.Errorf("sampler form %s: %s only", c.Sampling.Form, IPFIX)
 	case c.Protocol == NetFlow5 && c.Sampling.Interval > maxInterval5:
 		return fmt.Errorf("sampling interval %d: NetFlow v5 has room for %d", c.Sampling.Interval, maxInterval5)
 	}

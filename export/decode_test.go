@@ -146,6 +146,22 @@ func (d *decoded) templateIDs() (ids []uint16) {
 	return ids
 }
 
+// firstTemplates returns the elements of the templates of the first message.
+func (c *collector) firstTemplates() (all [][]uint16) {
+	for _, s := range c.messages[0].sets {
+		if set, ok := s.(netflow.TemplateFlowSet); ok {
+			for _, r := range set.Records {
+				var ids []uint16
+				for _, f := range r.Fields {
+					ids = append(ids, f.Type)
+				}
+				all = append(all, ids)
+			}
+		}
+	}
+	return all
+}
+
 func fieldsOf(fields []netflow.DataField) values {
 	v := values{}
 	for _, f := range fields {

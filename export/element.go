@@ -31,58 +31,79 @@ const (
 // Ids of the Information Elements, by their IANA names. Those below 128 are
 // NetFlow v9's field types too (RFC 3954 §8), there under other names.
 const (
-	octetDeltaCount          = 1
-	packetDeltaCount         = 2
-	protocolIdentifier       = 4
-	ipClassOfService         = 5
-	tcpControlBits           = 6
-	sourceTransportPort      = 7
-	sourceIPv4Address        = 8
-	sourceIPv4PrefixLength   = 9
-	ingressInterface         = 10
-	destinationTransportPort = 11
-	destinationIPv4Address   = 12
-	destIPv4PrefixLength     = 13
-	egressInterface          = 14
-	ipNextHopIPv4Address     = 15
-	flowEndSysUpTime         = 21
-	flowStartSysUpTime       = 22
-	minimumIPTotalLength     = 25
-	maximumIPTotalLength     = 26
-	sourceIPv6Address        = 27
-	destinationIPv6Address   = 28
-	sourceIPv6PrefixLength   = 29
-	destIPv6PrefixLength     = 30
-	flowLabelIPv6            = 31
-	icmpTypeCodeIPv4         = 32
-	samplingInterval         = 34
-	samplingAlgorithm        = 35
-	minimumTTL               = 52
-	maximumTTL               = 53
-	sourceMacAddress         = 56
-	vlanID                   = 58
-	postVlanID               = 59
-	ipVersion                = 60
-	flowDirection            = 61
-	ipNextHopIPv6Address     = 62
-	mplsTopLabelStackSection = 70
-	mplsLabelStackSection2   = 71
-	mplsLabelStackSection3   = 72
-	destinationMacAddress    = 80
-	interfaceName            = 82
-	interfaceDescription     = 83
-	forwardingStatus         = 89
-	flowEndReason            = 136
-	icmpTypeCodeIPv6         = 139
-	observationDomainID      = 149
-	flowStartMilliseconds    = 152
-	flowEndMilliseconds      = 153
-	ipDiffServCodePoint      = 195
-	fragmentFlags            = 197
-	mplsLabelStackDepth      = 202
-	dot1qPriority            = 244
-	dot1qCustomerVlanID      = 245
-	dot1qCustomerPriority    = 246
+	octetDeltaCount              = 1
+	packetDeltaCount             = 2
+	protocolIdentifier           = 4
+	ipClassOfService             = 5
+	tcpControlBits               = 6
+	sourceTransportPort          = 7
+	sourceIPv4Address            = 8
+	sourceIPv4PrefixLength       = 9
+	ingressInterface             = 10
+	destinationTransportPort     = 11
+	destinationIPv4Address       = 12
+	destIPv4PrefixLength         = 13
+	egressInterface              = 14
+	ipNextHopIPv4Address         = 15
+	flowEndSysUpTime             = 21
+	flowStartSysUpTime           = 22
+	minimumIPTotalLength         = 25
+	maximumIPTotalLength         = 26
+	sourceIPv6Address            = 27
+	destinationIPv6Address       = 28
+	sourceIPv6PrefixLength       = 29
+	destIPv6PrefixLength         = 30
+	flowLabelIPv6                = 31
+	icmpTypeCodeIPv4             = 32
+	samplingInterval             = 34
+	samplingAlgorithm            = 35
+	exportedOctetTotalCount      = 40
+	exportedMessageTotalCount    = 41
+	exportedFlowRecordTotalCount = 42
+	flowSamplerID                = 48
+	flowSamplerMode              = 49
+	flowSamplerRandomInterval    = 50
+	minimumTTL                   = 52
+	maximumTTL                   = 53
+	sourceMacAddress             = 56
+	vlanID                       = 58
+	postVlanID                   = 59
+	ipVersion                    = 60
+	flowDirection                = 61
+	ipNextHopIPv6Address         = 62
+	mplsTopLabelStackSection     = 70
+	mplsLabelStackSection2       = 71
+	mplsLabelStackSection3       = 72
+	destinationMacAddress        = 80
+	interfaceName                = 82
+	interfaceDescription         = 83
+	forwardingStatus             = 89
+	flowEndReason                = 136
+	icmpTypeCodeIPv6             = 139
+	exportingProcessID           = 144
+	templateID                   = 145
+	observationDomainID          = 149
+	flowStartMilliseconds        = 152
+	flowEndMilliseconds          = 153
+	ignoredPacketTotalCount      = 164
+	ignoredOctetTotalCount       = 165
+	notSentFlowTotalCount        = 166
+	notSentPacketTotalCount      = 167
+	notSentOctetTotalCount       = 168
+	flowKeyIndicator             = 173
+	ipDiffServCodePoint          = 195
+	fragmentFlags                = 197
+	mplsLabelStackDepth          = 202
+	dot1qPriority                = 244
+	dot1qCustomerVlanID          = 245
+	dot1qCustomerPriority        = 246
+	selectorID                   = 302
+	selectorAlgorithm            = 304
+	samplingPacketInterval       = 305
+	samplingPacketSpace          = 306
+	samplingSize                 = 309
+	samplingPopulation           = 310
+	observationTimeMilliseconds  = 323
 )
 
 // elements is sorted by id.
@@ -113,6 +134,12 @@ var elements = [...]Element{
 	{icmpTypeCodeIPv4, "icmpTypeCodeIPv4", Unsigned16, 2},
 	{samplingInterval, "samplingInterval", Unsigned32, 4},
 	{samplingAlgorithm, "samplingAlgorithm", Unsigned8, 1},
+	{exportedOctetTotalCount, "exportedOctetTotalCount", Unsigned64, 8},
+	{exportedMessageTotalCount, "exportedMessageTotalCount", Unsigned64, 8},
+	{exportedFlowRecordTotalCount, "exportedFlowRecordTotalCount", Unsigned64, 8},
+	{flowSamplerID, "samplerId", Unsigned8, 1},
+	{flowSamplerMode, "samplerMode", Unsigned8, 1},
+	{flowSamplerRandomInterval, "samplerRandomInterval", Unsigned32, 4},
 	{minimumTTL, "minimumTTL", Unsigned8, 1},
 	{maximumTTL, "maximumTTL", Unsigned8, 1},
 	{sourceMacAddress, "sourceMacAddress", MACAddress, 6},
@@ -128,15 +155,30 @@ var elements = [...]Element{
 	{forwardingStatus, "forwardingStatus", Unsigned8, 1},
 	{flowEndReason, "flowEndReason", Unsigned8, 1},
 	{icmpTypeCodeIPv6, "icmpTypeCodeIPv6", Unsigned16, 2},
+	{exportingProcessID, "exportingProcessId", Unsigned32, 4},
+	{templateID, "templateId", Unsigned16, 2},
 	{observationDomainID, "observationDomainId", Unsigned32, 4},
 	{flowStartMilliseconds, "flowStartMilliseconds", DateTimeMilliseconds, 8},
 	{flowEndMilliseconds, "flowEndMilliseconds", DateTimeMilliseconds, 8},
+	{ignoredPacketTotalCount, "ignoredPacketTotalCount", Unsigned64, 8},
+	{ignoredOctetTotalCount, "ignoredOctetTotalCount", Unsigned64, 8},
+	{notSentFlowTotalCount, "notSentFlowTotalCount", Unsigned64, 8},
+	{notSentPacketTotalCount, "notSentPacketTotalCount", Unsigned64, 8},
+	{notSentOctetTotalCount, "notSentOctetTotalCount", Unsigned64, 8},
+	{flowKeyIndicator, "flowKeyIndicator", Unsigned64, 8},
 	{ipDiffServCodePoint, "ipDiffServCodePoint", Unsigned8, 1},
 	{fragmentFlags, "fragmentFlags", Unsigned8, 1},
 	{mplsLabelStackDepth, "mplsLabelStackDepth", Unsigned32, 4},
 	{dot1qPriority, "dot1qPriority", Unsigned8, 1},
 	{dot1qCustomerVlanID, "dot1qCustomerVlanId", Unsigned16, 2},
 	{dot1qCustomerPriority, "dot1qCustomerPriority", Unsigned8, 1},
+	{selectorID, "selectorId", Unsigned64, 8},
+	{selectorAlgorithm, "selectorAlgorithm", Unsigned16, 2},
+	{samplingPacketInterval, "samplingPacketInterval", Unsigned32, 4},
+	{samplingPacketSpace, "samplingPacketSpace", Unsigned32, 4},
+	{samplingSize, "samplingSize", Unsigned32, 4},
+	{samplingPopulation, "samplingPopulation", Unsigned32, 4},
+	{observationTimeMilliseconds, "observationTimeMilliseconds", DateTimeMilliseconds, 8},
 }
 
 // ElementByID returns the Information Element with this id, if this package

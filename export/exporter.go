@@ -31,6 +31,7 @@ type Exporter struct {
 	local  netip.AddrPort
 	cancel context.CancelFunc // ends Run; nil until it is called
 	waited bool               // PutWait or Shutdown was called
+	latest flow.Time          // the largest Expired of a record that was put
 }
 
 type state uint8
@@ -65,6 +66,7 @@ func New(cfg Config) (*Exporter, error) {
 			Name: cfg.Name, Protocol: cfg.Protocol, Address: cfg.Address, QueueRecords: cfg.QueueRecords,
 		},
 	}
+	e.cfg.stats = e.Stats
 	e.draining, e.drain = context.WithCancel(context.Background())
 	return e, nil
 }
@@ -135,6 +137,7 @@ func (e *Exporter) accept(rs []flow.Record) int {
 		c := sum(rs[:n])
 		e.stats.Made.add(c)
 		e.stats.Queued.add(c)
+		e.latest = max(e.latest, rs[n-1].Expired)
 		notify(e.wake)
 	}
 	return n
@@ -151,7 +154,16 @@ func (e *Exporter) refuse(rs []flow.Record) {
 	}
 	c := sum(rs)
 	e.stats.Made.add(c)
-	e.stats.Dropped[why].add(c)
+	e.stats.drop(why, c, e.now())
+}
+
+// now returns the present on the timeline of the records; in a replay that of the latest
+// record. The caller holds mu.
+func (e *Exporter) now() flow.Time {
+	if e.cfg.Now != nil {
+		return e.cfg.Now()
+	}
+	return e.latest
 }
 
 // isWaitedFor reports whether somebody waits for room or for the end: then
@@ -268,9 +280,9 @@ func (e *Exporter) end(why Reason) {
 	e.state = ended
 	left := e.queue.clear()
 	e.stats.Queued.sub(left)
-	e.stats.Dropped[why].add(left)
-	e.stats.Dropped[why].add(e.stats.Building)
+	left.add(e.stats.Building)
 	e.stats.Building = Count{}
+	e.stats.drop(why, left, e.now())
 	close(e.done)
 }
 

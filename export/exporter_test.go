@@ -245,7 +245,9 @@ func TestFlushAfterSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		f := &fakeSocket{}
-		e := withSocket(t, f, Config{Protocol: IPFIX, Now: func() flow.Time { return flow.Time(time.Since(begin)) + 1e15 }})
+		e := withSocket(t, f, Config{
+			Protocol: IPFIX, Options: noOptions, Now: func() flow.Time { return flow.Time(time.Since(begin)) + 1e15 },
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go e.Run(ctx)
 		time.Sleep(10 * time.Second)

@@ -159,6 +159,19 @@ var (
 	}
 )
 
+// Which sampler a flow's packets were chosen by, where the form of the sampler table
+// wants it: there is one.
+var (
+	flowSampler = group{
+		[]field{{flowSamplerID, 1}},
+		func(b []byte, _ *flow.Record, _ int64) []byte { return append(b, samplerID) },
+	}
+	selector = group{
+		[]field{{selectorID, 4}},
+		func(b []byte, _ *flow.Record, _ int64) []byte { return be.AppendUint32(b, samplerID) },
+	}
+)
+
 // A VLAN id is the lower 12 bits of the tag control information, the priority
 // its upper three (802.1Q §9.6).
 const (

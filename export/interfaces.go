@@ -16,16 +16,15 @@ const (
 	descriptionLength = 64
 )
 
-// newInterfaceTable returns the option that maps the indexes in records to names: in
+// interfaceTable lays out the option that maps the indexes in records to names: in
 // NetFlow v9 as IOS XE has it, in IPFIX with the interface as the scope, which is what it
 // is about.
-func newInterfaceTable(c *Config) *options {
-	o := &options{id: optionsID(c, 1), interval: c.InterfaceTableInterval}
+func (o *options) interfaceTable(c *Config) {
 	name, description := field{interfaceName, nameLength}, field{interfaceDescription, descriptionLength}
 	if c.Protocol == IPFIX {
 		o.layout(IPFIX, field{ingressInterface, 4}, name, description)
 	} else {
-		o.layout(NetFlow9, field{scopeSystem, 4}, field{ingressInterface, 4}, name, description)
+		o.layout(NetFlow9, domainScope(NetFlow9), field{ingressInterface, 4}, name, description)
 	}
 	o.records = func(b []byte) []byte {
 		for _, i := range c.InterfaceTable() {
@@ -38,7 +37,6 @@ func newInterfaceTable(c *Config) *options {
 		}
 		return b
 	}
-	return o
 }
 
 // appendText appends as much of s as fits into n octets, whole characters of UTF-8 only

@@ -56,7 +56,7 @@ func TestInterfaceTable(t *testing.T) {
 				}
 				s := c.session(Config{
 					Protocol: p, MTU: mtu, TemplatePackets: 5, SourceID: 9,
-					InterfaceTable: func() []Interface { return interfaces }, InterfaceTableInterval: time.Minute,
+					InterfaceTable: func() []Interface { return interfaces }, Options: OptionIntervals{InterfaceTable: time.Minute, SamplerTable: Off, FlowKeys: Off},
 				})
 				r := record4()
 				now := flow.Time(time.Hour)
@@ -120,7 +120,7 @@ func TestInterfaceTable(t *testing.T) {
 func TestInterfaceTableOff(t *testing.T) {
 	for _, p := range bothTemplated {
 		c := newCollector(t)
-		feed(c.session(Config{Protocol: p, InterfaceTable: someInterfaces, InterfaceTableInterval: -1}), 100)
+		feed(c.session(Config{Protocol: p, InterfaceTable: someInterfaces, Options: noOptions}), 100)
 		for i := range c.messages {
 			if len(c.messages[i].options()) > 0 || len(c.messages[0].templateIDs()) != 3 {
 				t.Fatalf("%v: templates %v, options %v", p, c.messages[i].templateIDs(), c.messages[i].options())

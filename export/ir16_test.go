@@ -25,7 +25,7 @@ func TestIR16(t *testing.T) {
 // fails the test.)
 func testTemplatesFirst(t *testing.T, p Protocol) {
 	c := newCollector(t)
-	feed(c.session(Config{Protocol: p}), 30)
+	feed(c.session(Config{Protocol: p, Options: noOptions}), 30)
 	if m := c.messages[0]; len(m.templateIDs()) != 3 || len(m.records()) != 0 {
 		t.Errorf("first message: %d templates, %d records", len(m.templateIDs()), len(m.records()))
 	}
@@ -37,7 +37,7 @@ func testTemplatesFirst(t *testing.T, p Protocol) {
 	}
 	// An idle start, with a refresh before there is data.
 	c = newCollector(t)
-	s := c.session(Config{Protocol: p})
+	s := c.session(Config{Protocol: p, Options: noOptions})
 	s.SendTemplates(0)
 	s.Tick(61e9)
 	r := record4()
@@ -85,7 +85,7 @@ func testRefreshByTime(t *testing.T, p Protocol) {
 
 func testRefreshIdle(t *testing.T, p Protocol) {
 	c := newCollector(t)
-	s := c.session(Config{Protocol: p})
+	s := c.session(Config{Protocol: p, Options: noOptions})
 	feed(s, 1)
 	start := s.templatesAt
 	n := len(c.messages)
@@ -99,7 +99,7 @@ func testRefreshIdle(t *testing.T, p Protocol) {
 
 func testRefreshRequested(t *testing.T, p Protocol) {
 	c := newCollector(t)
-	s := c.session(Config{Protocol: p})
+	s := c.session(Config{Protocol: p, Options: noOptions})
 	feed(s, 100)
 	n := len(c.messages)
 	s.RequestTemplates()

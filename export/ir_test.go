@@ -158,13 +158,16 @@ func TestIR6(t *testing.T) {
 					t.Errorf("%v: %d options templates in a set", cfg.Protocol, len(s.Records))
 				}
 			case netflow.OptionsDataFlowSet:
+				if fieldsOf(s.Records[0].OptionsValues)[samplingInterval] == nil {
+					continue // flow keys, which nfdump does not read
+				}
 				records += len(s.Records)
 				if len(s.Records) != 1 {
-					t.Errorf("%v: %d options records in a set", cfg.Protocol, len(s.Records))
+					t.Errorf("%v: %d sampler records in a set", cfg.Protocol, len(s.Records))
 				}
 			}
 		}
-		if templates != 1 || records != 1 {
+		if templates < 1 || records != 1 {
 			t.Errorf("%v: %d options templates and %d records", cfg.Protocol, templates, records)
 		}
 	}
@@ -186,7 +189,7 @@ func optionFields(t *testing.T, m *decoded) (scopes, fields []netflow.Field) {
 }
 
 // IR-7: sampling options carry the algorithm beside the interval, and in v9 the
-// scope is System (1). Where every frame is metered there is nothing to announce.
+// scope is System (1). That every frame is metered is announced as well.
 func TestIR7(t *testing.T) {
 	for _, cfg := range samplers {
 		_, m := announcing(t, cfg)
@@ -211,8 +214,9 @@ func TestIR7(t *testing.T) {
 		}
 	}
 	for _, p := range bothTemplated {
-		if _, m := announcing(t, Config{Protocol: p, Sampling: Sampling{Interval: 1}}); len(m.templateIDs()) != 3 || len(m.options()) > 0 {
-			t.Errorf("%v: templates %v, options %v without a sampler", p, m.templateIDs(), m.options())
+		_, m := announcing(t, Config{Protocol: p})
+		if o := m.options()[0]; o.uint(34) != 1 || o.uint(35) != 1 {
+			t.Errorf("%v: sampler record %v where every frame is metered", p, o)
 		}
 	}
 }
@@ -374,7 +378,7 @@ func TestIR13(t *testing.T) {
 	for _, p := range bothTemplated {
 		for domain := uint32(1); domain <= 200; domain += 7 {
 			c := newCollector(t)
-			feed(c.session(Config{Protocol: p, SourceID: domain, Sampling: Sampling{Interval: 100}}), 1)
+			feed(c.session(Config{Protocol: p, SourceID: domain, Options: OptionIntervals{FlowKeys: Off}}), 1)
 			ids := c.messages[0].templateIDs()
 			if len(ids) != 4 {
 				t.Fatalf("%v: templates %v", p, ids)

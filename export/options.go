@@ -1,48 +1,27 @@
 package export
 
 import (
+	"math"
 	"time"
 
 	"cacheflow/cache/flow"
 )
 
-// Sampling is the sampler that the exporter announces. Counters are exported as sampled:
-// collectors multiply.
-type Sampling struct {
-	// Interval is out of how many frames one is metered; 0 and 1 announce nothing. NetFlow
-	// v5 has 14 bits for it.
-	Interval uint32
-	// Random says that it is one by chance; else it is each Interval-th.
-	Random bool
-	// NoMode leaves the mode bits of NetFlow v5's sampling word at 0, for collectors that
-	// read all 16 bits as the interval.
-	NoMode bool
+// OptionIntervals is how often each kind of options is announced, in cache time: 0 is
+// 60 s, a negative interval never. NetFlow v5 has no options.
+type OptionIntervals struct {
+	SamplerTable   time.Duration
+	InterfaceTable time.Duration
+	ExporterStats  time.Duration
+	Reliability    time.Duration // of metering and of exporting
+	FlowKeys       time.Duration // IPFIX only
 }
 
-func (s Sampling) isOn() bool { return s.Interval > 1 }
+// Off is an interval of what is never announced.
+const Off time.Duration = -1
 
-// word returns the last header field of NetFlow v5: two bits of mode (1 packet interval,
-// 2 random), 14 of interval.
-func (s Sampling) word() uint16 {
-	w := uint16(s.Interval) & maxInterval5
-	switch {
-	case !s.isOn():
-		return 0
-	case s.NoMode:
-		return w
-	}
-	return w | uint16(s.algorithm())<<14
-}
-
-const maxInterval5 = 1<<14 - 1
-
-// algorithm is samplingAlgorithm: 1 deterministic, 2 random.
-func (s Sampling) algorithm() uint8 {
-	if s.Random {
-		return 2
-	}
-	return 1
-}
+// never is when options are due that no time makes due.
+const never flow.Time = math.MaxInt64
 
 // options is an Options Template Record and the records that it describes.
 type options struct {
@@ -51,19 +30,44 @@ type options struct {
 	size     int    // octets of a record
 	// records appends the records of the moment.
 	records func(b []byte) []byte
-	// interval is how often the records go out, with the templates then; 0: as often as
-	// these. They are due at a time.
+	// interval is how often the records go out; they are due at a time.
 	interval time.Duration
 	due      flow.Time
+	// constant records go out whenever the templates do as well: without them a collector
+	// would misread the records.
+	constant bool
+	// statistics are reported at the end as well.
+	statistics bool
 }
 
-// newOptions returns what the configuration has announced.
-func newOptions(c *Config) (all []*options) {
-	if c.Sampling.isOn() {
-		all = append(all, newSampler(c))
-	}
-	if c.InterfaceTable != nil && c.InterfaceTableInterval > 0 {
-		all = append(all, newInterfaceTable(c))
+func (o *options) isStatistics() bool { return o.statistics }
+
+// newOptions returns what the configuration has announced. Each kind has its own
+// template id, whether others are announced or not.
+func newOptions(c *Config, t *templates) (all []*options) {
+	every := &c.Options
+	for i, kind := range []struct {
+		interval   time.Duration
+		has        bool
+		statistics bool
+		layOut     func(o *options)
+	}{
+		{every.SamplerTable, true, false, func(o *options) { o.sampler(c) }},
+		{every.InterfaceTable, c.InterfaceTable != nil, false, func(o *options) { o.interfaceTable(c) }},
+		{every.ExporterStats, c.stats != nil, true, func(o *options) { o.exporterStats(c) }},
+		{every.Reliability, c.Unmetered != nil, true, func(o *options) { o.meteringReliability(c) }},
+		{every.Reliability, c.stats != nil, true, func(o *options) { o.exportingReliability(c) }},
+		{every.FlowKeys, c.Protocol == IPFIX, false, func(o *options) { o.flowKeys(c, t) }},
+	} {
+		if !kind.has || kind.interval < 0 {
+			continue
+		}
+		o := &options{id: optionsID(c, uint16(i)), interval: kind.interval, statistics: kind.statistics}
+		if o.statistics && c.Now == nil {
+			o.due = never // how far a replay has come is no function of its records
+		}
+		kind.layOut(o)
+		all = append(all, o)
 	}
 	return all
 }
@@ -74,27 +78,13 @@ func optionsID(c *Config, n uint16) uint16 {
 	return templateBase(c.Protocol, c.SourceID) + idsPerDomain/2 - 1 - n
 }
 
-// newSampler returns the announcement of the sampler: its interval and algorithm, valid
-// for all that this exporter sends.
-//
-// In IPFIX, too, these are NetFlow v9's elements, which the registry has deprecated for
-// PSAMP's selectorAlgorithm and its parameters (RFC 5477 §8). But collectors read these:
-// goflow2 takes a systematic sampler of PSAMP for 1 out of 1, and the elements of a random
-// one (309, 310) only pmacct knows. nfdump wants the algorithm beside the interval, and
-// goflow2 four octets of interval.
-func newSampler(c *Config) *options {
-	scope := field{scopeSystem, 4}
-	if c.Protocol == IPFIX {
-		scope = field{observationDomainID, 4}
+// domainScope is the scope of what concerns all that this exporter sends. In NetFlow v9
+// its value is that of the Source ID as well.
+func domainScope(p Protocol) field {
+	if p == IPFIX {
+		return field{observationDomainID, 4}
 	}
-	o := &options{id: optionsID(c, 0)}
-	o.layout(c.Protocol, scope, field{samplingInterval, 4}, field{samplingAlgorithm, 1})
-	o.records = func(b []byte) []byte {
-		b = be.AppendUint32(b, c.SourceID)
-		b = be.AppendUint32(b, c.Sampling.Interval)
-		return append(b, c.Sampling.algorithm())
-	}
-	return o
+	return field{scopeSystem, 4}
 }
 
 // scopeSystem is NetFlow v9's scope type (RFC 3954 §6.1).

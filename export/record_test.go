@@ -82,3 +82,6 @@ func randomRecord(rnd *rand.Rand) flow.Record {
 	r.Direction = flow.Direction(rnd.IntN(2))
 	return r
 }
+
+// noOptions announces nothing besides flows.
+var noOptions = OptionIntervals{Off, Off, Off, Off, Off}

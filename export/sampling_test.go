@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,7 +14,14 @@ import (
 
 var announced = []Sampling{{Interval: 100}, {Interval: 16383, Random: true}}
 
-func (s Sampling) String() string { return fmt.Sprintf("1 out of %d, random %v", s.Interval, s.Random) }
+// otherForms are those that some collectors want.
+var otherForms = []Sampling{
+	{Interval: 100, Form: FormInterval},
+	{Interval: 100, Form: FormFlowSampler}, {Interval: 100, Form: FormFlowSampler, Random: true},
+	{Interval: 100, Form: FormSelector}, {Interval: 100, Form: FormSelector, Random: true},
+}
+
+func (s Sampling) String() string { return fmt.Sprintf("1 out of %d, random %v, by %v", s.Interval, s.Random, s.Form) }
 
 // TestTsharkSampling: tshark names the interval and the algorithm, in v5 the mode.
 func TestTsharkSampling(t *testing.T) {
@@ -57,13 +65,16 @@ func TestGoflow2Sampling(t *testing.T) {
 			n := 0
 			for _, m := range c.messages {
 				for _, o := range m.options() {
+					if o[flowKeyIndicator] != nil {
+						continue
+					}
 					n++
 					if o.uint(305) != 0 || o.uint(50) != 0 || o.uint(34) != uint64(sampling.Interval) {
 						t.Fatalf("%v, %v: options record %v", p, sampling, o)
 					}
 				}
 			}
-			if first := c.messages[0]; len(first.records()) > 0 || len(first.options()) != 1 || n < 3 {
+			if first := c.messages[0]; len(first.records()) > 0 || first.options()[0].uint(34) == 0 || n < 3 {
 				t.Errorf("%v: the sampler was announced %d times, in the first message %d times beside %d records",
 					p, n, len(first.options()), len(first.records()))
 			}
@@ -71,12 +82,56 @@ func TestGoflow2Sampling(t *testing.T) {
 	}
 }
 
-// TestNfacctdScales: pmacct multiplies packets and octets in all protocols.
+// TestSamplerForms: goflow2 decodes each form as it is meant, and where flows have the
+// sampler's id, the same one.
+func TestSamplerForms(t *testing.T) {
+	for _, p := range bothTemplated {
+		for _, sampling := range otherForms {
+			if p == NetFlow9 && sampling.Form == FormSelector {
+				if _, err := NewSession(Config{Protocol: p, Sampling: sampling}, nil); err == nil {
+					t.Error("NetFlow v9 takes PSAMP's elements")
+				}
+				continue
+			}
+			c := newCollector(t)
+			feed(c.session(Config{Protocol: p, Sampling: sampling, Options: OptionIntervals{FlowKeys: Off}}), 20)
+			o, r := c.messages[0].options()[0], c.all()[0]
+			want := map[uint16]uint64{34: 100}
+			switch {
+			case sampling.Form == FormFlowSampler:
+				want = map[uint16]uint64{48: 1, 49: uint64(sampling.algorithm()), 50: 100}
+				if r.uint(48) != 1 || len(r[48]) != 1 {
+					t.Errorf("%v, %v: sampler %x in a flow", p, sampling, r[48])
+				}
+			case sampling.Random: // 3: random n-out-of-N
+				want = map[uint16]uint64{304: 3, 309: 1, 310: 100}
+			case sampling.Form == FormSelector: // 1: systematic count-based
+				want = map[uint16]uint64{304: 1, 305: 1, 306: 99}
+			}
+			if sampling.Form == FormSelector && (r.uint(302) != 1 || len(r[302]) != 4) {
+				t.Errorf("%v, %v: selector %x in a flow", p, sampling, r[302])
+			}
+			got := map[uint16]uint64{}
+			for id := range o {
+				got[id] = o.uint(id)
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("%v, %v: options %v, want %v", p, sampling, got, want)
+			}
+		}
+	}
+}
+
+// TestNfacctdScales: pmacct multiplies packets and octets in all protocols, by all forms
+// but one.
 func TestNfacctdScales(t *testing.T) {
 	t.Parallel()
 	need(t, "nfacctd")
 	for _, p := range []Protocol{NetFlow5, NetFlow9, IPFIX} {
-		for _, sampling := range announced {
+		for _, sampling := range append(announced, otherForms...) {
+			if p == NetFlow5 && sampling.Form != FormSampling || p == NetFlow9 && sampling.Form == FormSelector {
+				continue
+			}
 			t.Run(p.String(), func(t *testing.T) {
 				t.Parallel()
 				dir, address := t.TempDir(), unusedPort(t)
@@ -84,13 +139,16 @@ func TestNfacctdScales(t *testing.T) {
 				file, conf := filepath.Join(dir, "out.json"), filepath.Join(dir, "conf")
 				os.WriteFile(conf, fmt.Appendf(nil, nfacctdConf+"nfacctd_renormalize: true\n", port, file), 0o644)
 				stop := daemon(t, address, "object handlers", "nfacctd", "-f", conf)
-				sent := exportJudged(t, p, address, sampling)
+				sent := exportJudged(t, p, address, sampling, OptionIntervals{})
 				log := stop()
 				_, got := readNfacctd(t, file)
 				if strings.Contains(log, "WARN") || strings.Contains(log, "ERR") || strings.Contains(log, "expecting") {
 					t.Errorf("nfacctd complains:\n%s", log)
 				}
 				n := uint64(sampling.Interval)
+				if sampling.Form == FormSelector && sampling.Random {
+					n = 1 // pmacct 1.7.7 does not read samplingSize and samplingPopulation
+				}
 				if got.Packets != n*sent.Packets || got.Octets != n*sent.Octets {
 					t.Errorf("%v: nfacctd has %+v of %+v", sampling, got, sent)
 				}
@@ -108,7 +166,7 @@ func TestNfcapdScales(t *testing.T) {
 		dir, address := t.TempDir(), unusedPort(t)
 		_, port, _ := net.SplitHostPort(address)
 		stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
-		sent := exportJudged(t, NetFlow5, address, sampling)
+		sent := exportJudged(t, NetFlow5, address, sampling, OptionIntervals{})
 		log := stop()
 		n := uint64(sampling.Interval)
 		want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0", sent.Records, n*sent.Packets, n*sent.Octets)

@@ -146,6 +146,8 @@ func (s *sender) flush() {
 	}
 	s.session.Flush(s.now)
 	s.depart()
+	s.session.Report(s.now) // with what has just been sent
+	s.depart()
 }
 
 // pause returns how long nothing is due, if no record comes.
@@ -166,7 +168,7 @@ func (s *sender) skip(r *flow.Record, why Reason) {
 	c := Count{1, r.Packets, r.Octets}
 	e.mu.Lock()
 	e.stats.Building.sub(c)
-	e.stats.Dropped[why].add(c)
+	e.stats.drop(why, c, e.now())
 	e.mu.Unlock()
 }
 
@@ -232,7 +234,7 @@ func (s *sender) account(from, end int, why Reason) {
 		octets := len(s.burst.datagram(i))
 		e.stats.Building.sub(m.Flows)
 		if why != None {
-			e.stats.Dropped[why].add(m.Flows)
+			e.stats.drop(why, m.Flows, e.now())
 			e.stats.Failed[why].add(octets)
 			continue
 		}

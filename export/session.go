@@ -73,7 +73,7 @@ func newSession(cfg Config, sink func(*Message)) *Session {
 	s := &Session{cfg: cfg, sink: sink, format: formats[cfg.Protocol], buf: make([]byte, 0, cfg.MTU)}
 	if cfg.Protocol != NetFlow5 {
 		s.templates = newTemplates(&cfg)
-		s.options = newOptions(&cfg)
+		s.options = newOptions(&s.cfg, &s.templates)
 	}
 	return s
 }
@@ -113,15 +113,17 @@ func (s *Session) carried(r *flow.Record, c Count) {
 func (s *Session) Due() (flow.Time, bool) { return s.opened.Add(FlushInterval), len(s.buf) > 0 }
 
 // Tick sends what is due at now: the open message after FlushInterval, and
-// templates whose time has come while there was nothing to send.
+// templates and options whose time has come while there was nothing to send.
 func (s *Session) Tick(now flow.Time) {
 	due, ok := s.next()
 	switch {
 	case !ok || now < due:
 	case len(s.buf) > 0:
 		s.Flush(now)
-	default:
+	case now >= s.refreshAt():
 		s.SendTemplates(now)
+	default:
+		s.sendOptions(now, func(o *options) bool { return now >= o.due })
 	}
 }
 
@@ -130,7 +132,7 @@ func (s *Session) next() (flow.Time, bool) {
 	if due, open := s.Due(); open {
 		return due, true
 	}
-	return s.refreshAt(), s.announced
+	return min(s.refreshAt(), s.optionsAt()), s.announced
 }
 
 // Flush finishes the open message, if there is one. Its header time is now, or

@@ -318,7 +318,7 @@ func TestSourceID(t *testing.T) {
 func TestSequenceWraps(t *testing.T) {
 	for _, p := range []Protocol{NetFlow5, IPFIX} {
 		c := newCollector(t)
-		s := c.session(Config{Protocol: p})
+		s := c.session(Config{Protocol: p, Options: noOptions})
 		s.sequence = 1<<32 - 3
 		feed(s, 5)
 		feed(s, 1)

@@ -1,6 +1,8 @@
 package export
 
 import (
+	"slices"
+
 	"cacheflow/cache/flow"
 )
 
@@ -19,6 +21,8 @@ func (s *Session) makeRoom(id uint16, size int, now flow.Time) {
 		if !s.led || s.templatesNow || s.refreshDue(now) {
 			s.appendTemplates(now)
 			s.led = true
+		} else if now >= s.optionsAt() {
+			s.appendOptions(now, func(o *options) bool { return now >= o.due })
 		}
 		if !s.fits(id, size) { // templates took most of a small message
 			s.Flush(now)
@@ -70,7 +74,9 @@ func (s *Session) closeSet() {
 func (s *Session) RequestTemplates() {
 	s.templatesNow = true
 	for _, o := range s.options {
-		o.due = 0
+		if o.due != never {
+			o.due = 0
+		}
 	}
 }
 
@@ -100,35 +106,62 @@ func (s *Session) SendTemplates(now flow.Time) {
 // appendTemplates appends all templates and options to the open message, and
 // to as many more as they need.
 func (s *Session) appendTemplates(now flow.Time) {
-	for _, t := range []*template{s.templates.ipv4, s.templates.ipv6, s.templates.ipv4via6} {
+	for _, t := range s.templates.all() {
 		s.appendInSet(s.format.templateSet, t.record, now)
 		s.msg.Templates++
 	}
 	for _, o := range s.options {
-		// One Options Template Record and one sampler a set: nfdump reads only the
-		// first of each.
-		s.closeSet()
+		s.closeSet() // one Options Template Record a set: nfdump reads only the first
 		s.appendInSet(s.format.optionsSet, o.template, now)
 		s.msg.Templates++
-		if now >= o.due {
-			s.appendOptions(o, now)
-		}
 	}
+	s.appendOptions(now, func(o *options) bool { return o.constant || now >= o.due })
 	s.templatesNow = false
 	s.templatesAt = now
 	s.packets = 0
 }
 
-// appendOptions appends the records of the moment, which may take several messages.
-func (s *Session) appendOptions(o *options, now flow.Time) {
-	s.scratch = o.records(s.scratch[:0])
-	for b := s.scratch; len(b) > 0; b = b[o.size:] {
-		s.appendInSet(o.id, b[:o.size], now)
-		s.msg.DataRecords++
+// optionsAt returns when the next options are due.
+func (s *Session) optionsAt() flow.Time {
+	at := never
+	for _, o := range s.options {
+		at = min(at, o.due)
 	}
-	o.due = 0
-	if o.interval > 0 {
-		o.due = now.Add(o.interval)
+	return at
+}
+
+// appendOptions appends the records of the moment of those options that which chooses,
+// to the open message and to as many more as they need.
+func (s *Session) appendOptions(now flow.Time, which func(*options) bool) {
+	for _, o := range s.options {
+		if !which(o) {
+			continue
+		}
+		s.scratch = o.records(s.scratch[:0])
+		for b := s.scratch; len(b) > 0; b = b[o.size:] {
+			s.appendInSet(o.id, b[:o.size], now)
+			s.msg.DataRecords++
+		}
+		if o.due != never {
+			o.due = now.Add(o.interval)
+		}
+	}
+}
+
+// sendOptions sends the open message, then options in messages of their own.
+func (s *Session) sendOptions(now flow.Time, which func(*options) bool) {
+	s.Flush(now)
+	s.open(now)
+	s.appendOptions(now, which)
+	s.Flush(now)
+}
+
+// Report sends the open message, then the statistics of the moment: what the collector
+// should know last. Where nothing was sent before, nobody has the templates for it.
+func (s *Session) Report(now flow.Time) {
+	s.Flush(now)
+	if s.announced && slices.ContainsFunc(s.options, (*options).isStatistics) {
+		s.sendOptions(now, (*options).isStatistics)
 	}
 }
 

@@ -21,6 +21,9 @@ type Stats struct {
 	Building Count // taken from it, and not yet in a datagram that was sent or dropped
 	Sent     Count // accepted by the kernel
 	Dropped  [Reasons]Count
+	// When a record was first and last dropped, on the timeline of the records; 0 for
+	// never.
+	FirstDrop, LastDrop flow.Time
 
 	Datagrams      Datagrams          // sent
 	Failed         [Reasons]Datagrams // not sent; what they carried is in Dropped
@@ -32,6 +35,26 @@ type Stats struct {
 	WideInterfaces uint64             // NetFlow v5: interface indexes above 65535
 
 	QueueRecords int // size of the queue
+}
+
+// NotSent returns what was dropped, for any reason.
+func (s *Stats) NotSent() (n Count) {
+	for _, c := range s.Dropped {
+		n.add(c)
+	}
+	return n
+}
+
+// drop counts what is dropped at the time at.
+func (s *Stats) drop(why Reason, c Count, at flow.Time) {
+	if c == (Count{}) {
+		return
+	}
+	s.Dropped[why].add(c)
+	if s.FirstDrop == 0 {
+		s.FirstDrop = at
+	}
+	s.LastDrop = max(s.LastDrop, at)
 }
 
 // Datagrams counts datagrams and the octets of their payload.

@@ -7,7 +7,9 @@ import "cacheflow/cache/flow"
 type template struct {
 	id     uint16
 	groups []group
-	size   int    // octets of one Data Record
+	size   int // octets of one Data Record
+	// keys has bit i set where field i is of the Flow Key, the first field being bit 0.
+	keys   uint64
 	record []byte // the Template Record as it goes out: id, field count, fields
 }
 
@@ -25,8 +27,11 @@ func newTemplate(id uint16, groups []group) *template {
 	for _, g := range groups {
 		fields = append(fields, g.fields...)
 	}
-	for _, f := range fields {
+	for i, f := range fields {
 		t.size += int(f.length)
+		if isFlowKey(f.id) {
+			t.keys |= 1 << i
+		}
 	}
 	t.record = be.AppendUint16(t.record, id)
 	t.record = be.AppendUint16(t.record, uint16(len(fields)))
@@ -51,6 +56,9 @@ type templates struct {
 	ipv4, ipv6, ipv4via6 *template
 }
 
+// all returns the templates in the order in which they are sent.
+func (t *templates) all() []*template { return []*template{t.ipv4, t.ipv6, t.ipv4via6} }
+
 // pick returns the template for r, or nil where r is of neither IP version.
 func (t *templates) pick(r *flow.Record) *template {
 	switch {
@@ -68,11 +76,11 @@ func (t *templates) pick(r *flow.Record) *template {
 // but a collector may not (vflow stores templates by exporter address and id
 // alone). So each domain takes a run of idsPerDomain that its number selects,
 // NetFlow v9 the lower and IPFIX the upper half of it. Two domains of one
-// address share a run with probability 1 in 4 080, and then still agree on what
+// address share a run with probability 1 in 2 040, and then still agree on what
 // each id means unless they are configured to export different fields.
 const (
 	firstTemplateID = 256
-	idsPerDomain    = 16
+	idsPerDomain    = 32
 	idRuns          = (1<<16 - firstTemplateID) / idsPerDomain
 )
 
@@ -95,7 +103,14 @@ func newTemplates(c *Config) templates {
 		flags = flags2
 	}
 	layout := func(offset uint16, addresses, route group) *template {
-		return newTemplate(templateBase(c.Protocol, c.SourceID)+offset, []group{addresses, common, times, route, flags})
+		groups := []group{addresses, common, times, route, flags}
+		switch c.Sampling.Form {
+		case FormFlowSampler:
+			groups = append(groups, flowSampler)
+		case FormSelector:
+			groups = append(groups, selector)
+		}
+		return newTemplate(templateBase(c.Protocol, c.SourceID)+offset, groups)
 	}
 	return templates{
 		ipv4:     layout(0, addresses4, route4),

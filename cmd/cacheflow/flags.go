@@ -139,6 +139,10 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		if err != nil {
 			return nil, err
 		}
+		form, err := export.ParseSamplerForm(string(x.SamplerForm))
+		if err != nil {
+			return nil, err
+		}
 		rate := x.Rate
 		if rate == config.Automatic {
 			rate = 0
@@ -148,8 +152,8 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 			DSCP: uint8(x.DSCP), TTL: uint8(x.TTL),
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
 			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,
-			InterfaceTableInterval: x.InterfaceTable, WideTCPFlags: x.WideTCPFlags, Rate: rate, QueueRecords: x.Queue,
-			Sampling: export.Sampling{Interval: s.Interval, Random: s.Random, NoMode: !x.V5SamplingMode},
+			Options: export.OptionIntervals(x.Options), WideTCPFlags: x.WideTCPFlags, Rate: rate, QueueRecords: x.Queue,
+			Sampling: export.Sampling{Interval: s.Interval, Random: s.Random, NoMode: !x.V5SamplingMode, Form: form},
 		})
 	}
 	return out, nil

@@ -106,7 +106,7 @@ func someRecords(n int) (rs []*flow.Record) {
 func TestLinesAreTheSame(t *testing.T) {
 	for _, p := range []export.Protocol{export.NetFlow9, export.IPFIX} {
 		t.Run(p.String(), func(t *testing.T) {
-			before, after := roundTrip(t, export.Config{Protocol: p, WideTCPFlags: true}, someRecords(2000))
+			before, after := roundTrip(t, export.Config{Protocol: p, WideTCPFlags: true, Options: noOptions}, someRecords(2000))
 			want, got := strings.Split(before, "\n"), strings.Split(after, "\n")
 			if len(want) != 2001 || len(got) != 2001 {
 				t.Fatalf("%d and %d lines", len(want), len(got))
@@ -174,4 +174,8 @@ func TestSamplingIsUnderstood(t *testing.T) {
 			t.Errorf("%v: %+v", cfg.Protocol, x)
 		}
 	}
+}
+
+var noOptions = export.OptionIntervals{
+	SamplerTable: export.Off, InterfaceTable: export.Off, ExporterStats: export.Off, Reliability: export.Off, FlowKeys: export.Off,
 }

@@ -135,14 +135,33 @@ type Exporter struct {
 	Queue                int   // records
 	TemplatePackets      int   // datagrams after which templates are sent again
 	TemplateTimeout      time.Duration
-	// InterfaceTable is how often the names of the interfaces are announced, other than
-	// in NetFlow v5; or Off.
-	InterfaceTable time.Duration
-	WideTCPFlags   bool // tcpControlBits in two octets
+	Options              Options
+	// SamplerForm is that of the sampler table.
+	SamplerForm  SamplerForm
+	WideTCPFlags bool // tcpControlBits in two octets
 	// V5SamplingMode has NetFlow v5's sampling field tell the mode, in the two bits above
 	// the interval.
 	V5SamplingMode bool
 }
+
+// Options is how often each kind of options is announced, or Off. NetFlow v5 has none.
+type Options struct {
+	SamplerTable   time.Duration
+	InterfaceTable time.Duration
+	ExporterStats  time.Duration
+	Reliability    time.Duration // what was neither metered nor sent
+	FlowKeys       time.Duration // IPFIX only
+}
+
+// SamplerForm is one of the elements by which a sampler is described.
+type SamplerForm string
+
+const (
+	FormSampling    SamplerForm = "sampling"     // 34 and 35
+	FormInterval    SamplerForm = "interval"     // 34
+	FormFlowSampler SamplerForm = "flow-sampler" // 48, 49 and 50
+	FormSelector    SamplerForm = "selector"     // 302, 304 and its parameters: IPFIX only
+)
 
 // Control is the control socket.
 type Control struct {
@@ -202,6 +221,8 @@ func Default() *Config {
 func DefaultExporter(destination string) Exporter {
 	return Exporter{
 		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, MTU: 1400, Rate: Automatic,
-		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, InterfaceTable: time.Minute, V5SamplingMode: true,
+		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, V5SamplingMode: true,
+		Options:     Options{time.Minute, time.Minute, time.Minute, time.Minute, time.Minute},
+		SamplerForm: FormSampling,
 	}
 }

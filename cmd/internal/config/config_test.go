@@ -147,7 +147,7 @@ flow-exporter:
     export-rate: unlimited
     queue: 1
     template: {packets: 20}
-    option: {interface-table: off}
+    option: {interface-table: off, exporter-stats: 5m, sampler-form: flow-sampler}
     dscp: 46
     ttl: 1
     wide-tcp-flags: true
@@ -160,7 +160,8 @@ log: {level: debug, format: json}
 	}
 	e := DefaultExporter("[2001:db8::1]:9995")
 	e.Rate, e.Queue, e.TemplatePackets, e.WideTCPFlags = Unlimited, 1, 20, true
-	e.DSCP, e.TTL, e.InterfaceTable = 46, 1, Off
+	e.DSCP, e.TTL, e.SamplerForm = 46, 1, FormFlowSampler
+	e.Options.InterfaceTable, e.Options.ExporterStats = Off, 5*time.Minute
 	e5 := DefaultExporter("a:1")
 	e5.Protocol, e5.V5SamplingMode = NetFlow5, false
 	want := &Config{

@@ -138,13 +138,29 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	r.integer(of+"queue", in.Queue, &e.Queue)
 	r.integer(of+"template.packets", in.Template.Packets, &e.TemplatePackets)
 	r.duration(of+"template.timeout", in.Template.Timeout, &e.TemplateTimeout)
-	if in.Option.InterfaceTable == "off" {
-		e.InterfaceTable = Off
-	} else {
-		r.duration(of+"option.interface-table", in.Option.InterfaceTable, &e.InterfaceTable)
-	}
+	r.options(of+"option.", &in.Option, &e.Options)
+	assign(&e.SamplerForm, SamplerForm(in.Option.SamplerForm))
 	r.boolean(of+"wide-tcp-flags", in.WideTCPFlags, &e.WideTCPFlags)
 	r.boolean(of+"v5-sampling-mode", in.V5SamplingMode, &e.V5SamplingMode)
+}
+
+func (r *reader) options(of string, in *rawOption, o *Options) {
+	for _, each := range []struct {
+		key, value string
+		into       *time.Duration
+	}{
+		{"sampler-table", in.SamplerTable, &o.SamplerTable},
+		{"interface-table", in.InterfaceTable, &o.InterfaceTable},
+		{"exporter-stats", in.ExporterStats, &o.ExporterStats},
+		{"reliability", in.Reliability, &o.Reliability},
+		{"flow-keys", in.FlowKeys, &o.FlowKeys},
+	} {
+		if each.value == "off" {
+			*each.into = Off
+		} else {
+			r.duration(of+each.key, each.value, each.into)
+		}
+	}
 }
 
 // identity reads the keys that tell an exporter from others, of which each

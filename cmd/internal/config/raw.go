@@ -72,7 +72,12 @@ type rawTemplate struct {
 }
 
 type rawOption struct {
+	SamplerTable   string `yaml:"sampler-table"`
+	SamplerForm    string `yaml:"sampler-form"`
 	InterfaceTable string `yaml:"interface-table"`
+	ExporterStats  string `yaml:"exporter-stats"`
+	Reliability    string `yaml:"reliability"`
+	FlowKeys       string `yaml:"flow-keys"`
 }
 
 type rawControl struct {

@@ -185,7 +185,12 @@ func (e *Exporter) checks(of string) []check {
 		{of + "mtu", within(e.MTU, minMTU, maxMTU)},
 		{of + "queue", within(e.Queue, 1, maxQueue)},
 		{of + "template.packets", within(e.TemplatePackets, 1, maxRefresh)},
-		{of + "option.interface-table", announced(e.InterfaceTable)},
+		{of + "option.sampler-table", announced(e.Options.SamplerTable)},
+		{of + "option.sampler-form", oneOf(e.SamplerForm, FormSampling, FormInterval, FormFlowSampler, FormSelector)},
+		{of + "option.interface-table", announced(e.Options.InterfaceTable)},
+		{of + "option.exporter-stats", announced(e.Options.ExporterStats)},
+		{of + "option.reliability", announced(e.Options.Reliability)},
+		{of + "option.flow-keys", announced(e.Options.FlowKeys)},
 		{of + "template.timeout", within(e.TemplateTimeout, time.Second, maxRefreshTime)},
 	}
 	if e.Rate != Unlimited && e.Rate != Automatic {
@@ -196,6 +201,9 @@ func (e *Exporter) checks(of string) []check {
 	}
 	if e.Protocol != NetFlow5 && e.EngineType|e.EngineID != 0 {
 		checks = append(checks, check{of + "engine-id", fmt.Errorf("%s has none", e.Protocol)})
+	}
+	if e.Protocol != IPFIX && e.SamplerForm == FormSelector {
+		checks = append(checks, check{of + "option.sampler-form", fmt.Errorf("%s: %s only", FormSelector, IPFIX)})
 	}
 	if e.Protocol != NetFlow5 && !e.V5SamplingMode {
 		checks = append(checks, check{of + "v5-sampling-mode", fmt.Errorf("%s only", NetFlow5)})

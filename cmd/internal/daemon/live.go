@@ -57,6 +57,7 @@ type session struct {
 	capture observer
 	set     exporterSet
 	own     *ownExports
+	losses  losses
 	// draining ends the wait for room in the exporters' queues at the end; nil
 	// until the capture has stopped.
 	mu       sync.Mutex
@@ -72,6 +73,7 @@ func (l *Live) Run(ctx context.Context) (*ledger.Ledger, error) {
 	s := &session{Live: l, clock: NewClock(), own: &ownExports{}}
 	s.now = s.clock.Now
 	s.epoch = (&epoch{clock: s.clock}).time
+	s.losses.meter = &s.Meter
 	if err := s.open(); err != nil {
 		s.close()
 		return nil, err
@@ -102,6 +104,7 @@ func (s *session) interfaces() []export.Interface {
 func (s *session) open() (err error) {
 	for _, c := range s.Live.Exporters {
 		c.Now, c.Epoch, c.Logger, c.InterfaceTable = s.now, s.epoch, s.Log, s.interfaces
+		c.Unmetered = s.losses.unmetered
 		if !s.MeterOwn {
 			c.Connected = func() { s.own.set(s.set.sockets()) }
 		}
@@ -181,6 +184,7 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	tasks.Go(func() error { return s.routes.Run(background) })
 	tasks.Go(func() error { return s.capture.Run(background) })
 	tasks.Go(func() error { return watchClock(background, s.clock.Epoch, s.Log) })
+	tasks.Go(func() error { return s.losses.watch(background) })
 	if s.control != nil {
 		server := &control.Server{Daemon: &s.Meter, Version: s.Version}
 		tasks.Go(func() error { return server.Serve(background, s.control) })

@@ -37,10 +37,12 @@ type Replay struct {
 // quiet end, also where it returns an error beside it.
 func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	m := &Meter{cache: r.Cache, epoch: func() time.Time { return r.Boot }}
+	losses := losses{meter: m}
 	var exporters exporterSet
 	var reached sync.WaitGroup
 	for _, c := range r.Exporters {
 		c.Now, c.Epoch, c.Connected = nil, m.epoch, reached.Done
+		c.Unmetered = losses.unmetered // at the end only: until then it depends on who is faster
 		reached.Add(1)
 		e, err := export.New(c)
 		if err != nil {

@@ -131,3 +131,11 @@ func frames(fs []Frames) (n uint64) {
 	}
 	return n
 }
+
+// Unmetered returns what the Metering Process should have metered and could not, as
+// RFC 7011 §4.2 has collectors told: the frames lost and those undecodable, and the octets
+// of them that are known.
+func (l *Ledger) Unmetered() (packets, octets uint64) {
+	t := l.Total()
+	return t.Lost + frames(t.Undecodable), t.FirstLevel.Lost.Octets
+}
