@@ -1,6 +1,8 @@
 package export
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -21,6 +23,13 @@ type Config struct {
 	// Address is the collector's host:port; the host is an address literal or a
 	// name that Run resolves. A Session does not need it.
 	Address string
+	// Transport carries the messages; all but UDP are for IPFIX only. Whoever hangs up is
+	// called again, but not more often than each Reconnect; 0 is 60 s (RFC 7011 §10.4.4).
+	Transport Transport
+	Reconnect time.Duration
+	// TLS returns what TLS needs, at each attempt to connect, so that certificates may
+	// change meanwhile. Without a ServerName it is the host of Address.
+	TLS func() (*tls.Config, error)
 	// Source is the local address to send from; the zero Addr leaves it to the
 	// kernel.
 	Source netip.Addr
@@ -38,8 +47,8 @@ type Config struct {
 	// way.
 	EngineType, EngineID uint8
 
-	// MTU is the largest datagram payload in octets, between MinMTU and MaxMTU;
-	// 0 is DefaultMTU, or NetFlow v5's full 30 records (1464).
+	// MTU is the largest message in octets, between MinMTU and MaxMTU; 0 is DefaultMTU, or
+	// NetFlow v5's full 30 records (1464), or over TCP and TLS DefaultStreamMTU.
 	MTU int
 	// TemplatePackets and TemplateInterval are how often templates are sent
 	// again: after so many datagrams, or so much cache time, whichever comes
@@ -92,8 +101,11 @@ type Config struct {
 // Defaults and bounds of Config.
 const (
 	DefaultMTU = 1400
-	DefaultTTL = 255 // the router's
-	maxDSCP    = 63
+	// DefaultStreamMTU is a record of TLS (RFC 8446 §5.1), less than which would cost more.
+	DefaultStreamMTU = 1 << 14
+	defaultReconnect = time.Minute
+	DefaultTTL       = 255 // the router's
+	maxDSCP          = 63
 	// MinMTU holds the longest template, and the longest record of any.
 	MinMTU = 256
 	// MaxMTU is what IPv4 and UDP headers leave of 65535 octets.
@@ -118,7 +130,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Protocol == NetFlow5 {
 		def(&c.MTU, header5+maxRecords5*record5)
 	}
+	if c.Transport.isStream() {
+		def(&c.MTU, DefaultStreamMTU)
+		def(&c.Rate, -1) // the collector holds us up as it needs
+	}
 	def(&c.MTU, DefaultMTU)
+	def(&c.Reconnect, defaultReconnect)
 	def(&c.TTL, DefaultTTL)
 	def(&c.TemplatePackets, defaultTemplatePackets)
 	def(&c.TemplateInterval, defaultTemplateInterval)
@@ -156,6 +173,14 @@ func (c *Config) check() error {
 		return fmt.Errorf("unknown %s", c.Protocol)
 	case c.MTU < MinMTU || c.MTU > MaxMTU:
 		return fmt.Errorf("MTU %d: want %d to %d octets", c.MTU, MinMTU, MaxMTU)
+	case int(c.Transport) >= len(transportNames):
+		return fmt.Errorf("unknown %s", c.Transport)
+	case c.Transport.isStream() && c.Protocol != IPFIX:
+		return fmt.Errorf("%s: %s only, not %s", c.Transport, IPFIX, c.Protocol)
+	case c.Transport == TLS && c.TLS == nil:
+		return errors.New("no certificates for TLS")
+	case c.Reconnect < 0:
+		return fmt.Errorf("connect again after %v: want more than 0", c.Reconnect)
 	case c.DSCP > maxDSCP:
 		return fmt.Errorf("DSCP %d: want 0 to %d", c.DSCP, maxDSCP)
 	case c.TemplatePackets < 0:

@@ -24,6 +24,8 @@ type Exporter struct {
 	draining context.Context // ends with Shutdown
 	drain    context.CancelFunc
 
+	attempted time.Time // when Run last tried to connect
+
 	mu     sync.Mutex // guards what follows
 	queue  queue
 	stats  Stats
@@ -189,8 +191,8 @@ func (e *Exporter) Stats() Stats {
 	return e.stats
 }
 
-// LocalAddr returns the address and port that datagrams leave from, once Run
-// has connected its socket; they stay the same until the process ends.
+// LocalAddr returns the address and port that messages leave from, once Run has connected
+// its socket; those of datagrams stay the same until the process ends.
 func (e *Exporter) LocalAddr() (netip.AddrPort, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -232,9 +234,9 @@ func (e *Exporter) Run(ctx context.Context) error {
 		return err
 	}
 	s := newSender(e, sock)
-	s.run(ctx)
+	why := s.run(ctx)
 	s.sock.Close()
-	e.end(Unsent)
+	e.end(why)
 	return ctx.Err()
 }
 
@@ -292,27 +294,44 @@ const (
 	lastPause  = time.Minute
 )
 
-// connect returns the one socket of this exporter's life, so that the
-// collector sees one source port (RFC 7011 §8.4 tells sessions apart by it).
-// Once Shutdown was called it makes no more than one attempt, then returns
-// ErrClosed.
+// connect returns a socket: for datagrams the one of this exporter's life, so that the
+// collector sees one source port (RFC 7011 §8.4 tells sessions apart by it). Streams are
+// connected no more often than each Reconnect. Once Shutdown was called it makes no more
+// than one attempt, then returns ErrClosed.
 func (e *Exporter) connect(ctx context.Context) (socket, error) {
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	pause := firstPause
+	if e.cfg.Transport.isStream() {
+		pause = e.cfg.Reconnect
+		_ = e.wait(ctx, time.Until(e.attempted.Add(pause)))
+	}
+	for first := true; ; first = false {
+		e.attempted = time.Now()
 		sock, err := e.dial(ctx, e.cfg.Address, netip.AddrPortFrom(e.cfg.Source, 0))
 		if err == nil {
 			e.connected(sock)
 			return sock, nil
 		}
-		if pause == firstPause && ctx.Err() == nil {
+		if first && ctx.Err() == nil {
 			e.cfg.Logger.Warn("collector not reachable yet, records wait", "exporter", e.cfg.Name, "error", err)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-e.draining.Done():
-			return nil, ErrClosed
+		if err := e.wait(ctx, pause); err != nil {
+			return nil, err
 		}
+		if !e.cfg.Transport.isStream() {
+			pause = min(2*pause, lastPause)
+		}
+	}
+}
+
+// wait returns nil after d, ErrClosed once Shutdown was called, or ctx's error.
+func (e *Exporter) wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.draining.Done():
+		return ErrClosed
 	}
 }
 
@@ -328,9 +347,12 @@ func (e *Exporter) connected(sock socket) {
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
-	if u, ok := a.(*net.UDPAddr); ok {
-		p := u.AddrPort()
-		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	var p netip.AddrPort
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		p = a.AddrPort()
+	case *net.TCPAddr:
+		p = a.AddrPort()
 	}
-	return netip.AddrPort{}
+	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }

@@ -468,6 +468,10 @@ func TestConfigErrors(t *testing.T) {
 		"interval":        {Address: "192.0.2.1:2055", TemplateInterval: -1},
 		"queue":           {Address: "192.0.2.1:2055", QueueRecords: -1},
 		"no address":      {},
+		"tcp for v9":      {Address: "192.0.2.1:2055", Transport: TCP},
+		"no certificates": {Address: "192.0.2.1:2055", Protocol: IPFIX, Transport: TLS},
+		"transport":       {Address: "192.0.2.1:2055", Protocol: IPFIX, Transport: 9},
+		"reconnect":       {Address: "192.0.2.1:2055", Protocol: IPFIX, Transport: TCP, Reconnect: -1},
 		"sampling for v5": {Address: "192.0.2.1:2055", Protocol: NetFlow5, Sampling: Sampling{Interval: 1 << 14}},
 	} {
 		if _, err := New(cfg); err == nil {

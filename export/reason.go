@@ -22,6 +22,7 @@ const (
 	NotPermitted // EPERM, EACCES: a firewall on this host
 	NoSource     // the source address is no longer this host's
 	OtherError   // any other errno
+	Hangup       // TCP: not acknowledged when the connection ended
 
 	NoCollector // Shutdown while the collector's name or address was not usable
 	Unsent      // not sent by the time that Shutdown or Run's context left
@@ -43,6 +44,7 @@ var reasonNames = [Reasons]string{
 	NotPermitted: "not permitted",
 	NoSource:     "source address gone",
 	OtherError:   "other error",
+	Hangup:       "connection lost",
 	NoCollector:  "no collector",
 	Unsent:       "unsent at shutdown",
 }

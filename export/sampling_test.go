@@ -21,7 +21,9 @@ var otherForms = []Sampling{
 	{Interval: 100, Form: FormSelector}, {Interval: 100, Form: FormSelector, Random: true},
 }
 
-func (s Sampling) String() string { return fmt.Sprintf("1 out of %d, random %v, by %v", s.Interval, s.Random, s.Form) }
+func (s Sampling) String() string {
+	return fmt.Sprintf("1 out of %d, random %v, by %v", s.Interval, s.Random, s.Form)
+}
 
 // TestTsharkSampling: tshark names the interval and the algorithm, in v5 the mode.
 func TestTsharkSampling(t *testing.T) {

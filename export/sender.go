@@ -13,6 +13,8 @@ import (
 type sender struct {
 	e       *Exporter
 	sock    socket
+	stream  *stream // sock, where it is one; nil while there is no connection
+	ended   Reason  // why nothing will be sent any more
 	session *Session
 	pacer   pacer
 	gentle  bool            // pacer is that of GentleRate
@@ -57,37 +59,66 @@ func newSender(e *Exporter, sock socket) *sender {
 func (s *sender) use(sock socket) {
 	_, bursts := sock.(burster)
 	s.sock, s.renewed, s.singly = sock, time.Time{}, !bursts
+	s.stream, _ = sock.(*stream)
 }
 
 // live tells whether a clock drives the session; else the records do.
 func (s *sender) live() bool { return s.e.cfg.Now != nil }
 
-// run sends until ctx ends, or the queue is empty and Shutdown was called.
-func (s *sender) run(ctx context.Context) {
-	s.ctx = ctx
+// greet announces at the start of a session what the collector must know.
+func (s *sender) greet() {
 	if s.live() {
-		s.session.SendTemplates(s.e.cfg.Now())
+		s.session.SendTemplates(s.present())
 		s.depart()
 	}
+}
+
+// present is the time that messages have now.
+func (s *sender) present() flow.Time {
+	if s.live() {
+		s.now = s.e.cfg.Now()
+	}
+	return s.now
+}
+
+// run sends until ctx ends, the queue is empty and Shutdown was called, or a collector
+// that hung up does not come back until then. It returns why what is left was not sent.
+func (s *sender) run(ctx context.Context) Reason {
+	s.ctx = ctx
 	defer s.timer.Stop()
+	defer s.hangUp()
+	s.greet()
 	for ctx.Err() == nil {
+		if s.renew(); s.ended != None {
+			return s.ended
+		}
 		n, last := s.take()
 		s.encode(s.batch[:n])
 		switch {
 		case n > 0:
 		case last:
 			s.flush()
-			return
+			return None
 		default:
 			s.timer.Reset(s.pause())
 			select {
 			case <-s.e.wake:
 			case <-s.e.draining.Done():
+			case <-s.gone():
 			case <-s.timer.C:
 			case <-ctx.Done():
 			}
 		}
 	}
+	return Unsent
+}
+
+// gone is closed when a stream's collector has hung up.
+func (s *sender) gone() <-chan struct{} {
+	if s.stream == nil {
+		return nil
+	}
+	return s.stream.gone
 }
 
 // take moves records from the queue to the batch; last says that no more can
@@ -109,11 +140,13 @@ func (s *sender) take() (n int, last bool) {
 // encode feeds the session, and sends what that fills.
 func (s *sender) encode(rs []flow.Record) {
 	if s.live() {
-		s.now = s.e.cfg.Now()
-		s.session.Tick(s.now)
+		s.session.Tick(s.present())
+	}
+	if s.stream != nil {
+		s.settle(s.stream)
 	}
 	for i := range rs {
-		if s.ctx.Err() != nil {
+		if s.renew(); s.ctx.Err() != nil || s.ended != None {
 			return // they stay in Building, which end drops
 		}
 		r := &rs[i]
@@ -141,10 +174,7 @@ func (s *sender) advance(t flow.Time) {
 }
 
 func (s *sender) flush() {
-	if s.live() {
-		s.now = s.e.cfg.Now()
-	}
-	s.session.Flush(s.now)
+	s.session.Flush(s.present())
 	s.depart()
 	s.session.Report(s.now) // with what has just been sent
 	s.depart()
@@ -152,14 +182,18 @@ func (s *sender) flush() {
 
 // pause returns how long nothing is due, if no record comes.
 func (s *sender) pause() time.Duration {
+	pause := time.Hour
+	if s.stream != nil && len(s.stream.flight) > 0 {
+		pause = ackInterval
+	}
 	if !s.live() {
-		return time.Hour
+		return pause
 	}
 	now := s.e.cfg.Now()
 	if due, ok := s.session.next(); ok {
-		return max(0, due.Sub(now))
+		return min(pause, max(0, due.Sub(now)))
 	}
-	return time.Hour
+	return pause
 }
 
 // skip counts a record that the protocol cannot carry.
@@ -186,9 +220,7 @@ func (s *sender) send(m *Message) {
 	if pause > 0 {
 		s.sleep(pause)
 	}
-	if s.live() {
-		s.now = s.e.cfg.Now()
-	}
+	s.present()
 }
 
 // pace returns how long to wait after a datagram: after and not before, so that no
@@ -211,6 +243,10 @@ func (s *sender) pace() time.Duration {
 func (s *sender) depart() {
 	b := &s.burst
 	defer b.reset()
+	if s.stream != nil {
+		s.sendStream()
+		return
+	}
 	if n := len(b.messages); n > 1 && !s.singly {
 		if why := s.transmit(b.data); !s.singly {
 			s.account(0, n, why)

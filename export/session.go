@@ -30,7 +30,7 @@ type Session struct {
 	sequence uint32
 
 	announced    bool // templates went out in a message of their own
-	led          bool // a message with data led with templates
+	led          bool // a message with data led with templates, or need not
 	templatesNow bool // RequestTemplates was called
 	templatesAt  flow.Time
 	packets      int // datagrams since templates were sent
@@ -71,6 +71,7 @@ func NewSession(cfg Config, sink func(*Message)) (*Session, error) {
 
 func newSession(cfg Config, sink func(*Message)) *Session {
 	s := &Session{cfg: cfg, sink: sink, format: formats[cfg.Protocol], buf: make([]byte, 0, cfg.MTU)}
+	s.led = cfg.Transport.isStream()
 	if cfg.Protocol != NetFlow5 {
 		s.templates = newTemplates(&cfg)
 		s.options = newOptions(&s.cfg, &s.templates)

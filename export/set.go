@@ -81,12 +81,17 @@ func (s *Session) RequestTemplates() {
 }
 
 // refreshDue tells whether templates have to go out again (RFC 3954 §7, RFC
-// 7011 §8.4).
+// 7011 §8.4). A stream has lost none.
 func (s *Session) refreshDue(now flow.Time) bool {
-	return s.packets >= s.cfg.TemplatePackets || now >= s.refreshAt()
+	return !s.cfg.Transport.isStream() && s.packets >= s.cfg.TemplatePackets || now >= s.refreshAt()
 }
 
-func (s *Session) refreshAt() flow.Time { return s.templatesAt.Add(s.cfg.TemplateInterval) }
+func (s *Session) refreshAt() flow.Time {
+	if s.cfg.Transport.isStream() {
+		return never
+	}
+	return s.templatesAt.Add(s.cfg.TemplateInterval)
+}
 
 // SendTemplates sends the open message, then all templates in messages of
 // their own, as happens before the first data (RFC 7011 §8.4); the first

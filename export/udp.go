@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A socket is a connected datagram socket: the part of net.Conn that is used.
+// A socket is a connected socket: the part of net.Conn that is used.
 type socket interface {
 	Write(b []byte) (int, error)
 	SetWriteDeadline(t time.Time) error
@@ -29,9 +29,12 @@ type burster interface {
 }
 
 // dial resolves address and connects a socket to it, from source's address and port as
-// far as these are given. Nothing is sent.
+// far as these are given. By UDP nothing is sent.
 func (c Config) dial(ctx context.Context, address string, source netip.AddrPort) (socket, error) {
-	remote, err := resolve(ctx, address, source.Addr())
+	if c.Transport.isStream() {
+		return c.dialStream(ctx, address, source.Addr())
+	}
+	remote, err := resolve(ctx, "udp", address, source.Addr())
 	if err != nil {
 		return nil, err
 	}
@@ -56,23 +59,27 @@ func (c Config) dial(ctx context.Context, address string, source netip.AddrPort)
 	return conn, nil
 }
 
-// mark sets what the datagrams' IP headers say.
-func mark(conn *net.UDPConn, ipv6 bool, dscp, ttl uint8) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
+// mark sets what the packets' IP headers say.
+func mark(conn syscall.Conn, ipv6 bool, dscp, ttl uint8) error {
 	level, class, unicast, multicast := syscall.IPPROTO_IP, syscall.IP_TOS, syscall.IP_TTL, syscall.IP_MULTICAST_TTL
 	if ipv6 {
 		level, class, unicast, multicast = syscall.IPPROTO_IPV6, syscall.IPV6_TCLASS, syscall.IPV6_UNICAST_HOPS, syscall.IPV6_MULTICAST_HOPS
 	}
+	err := errors.Join(setOption(conn, level, class, int(dscp)<<2), setOption(conn, level, unicast, int(ttl)))
+	if _, ok := conn.(*net.UDPConn); ok {
+		err = errors.Join(err, setOption(conn, level, multicast, int(ttl)))
+	}
+	return err
+}
+
+func setOption(conn syscall.Conn, level, option, value int) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
 	var failed error
 	err = raw.Control(func(fd uintptr) {
-		for _, o := range [][2]int{{class, int(dscp) << 2}, {unicast, int(ttl)}, {multicast, int(ttl)}} {
-			if e := syscall.SetsockoptInt(int(fd), level, o[0], o[1]); e != nil {
-				failed = os.NewSyscallError("setsockopt", e)
-			}
-		}
+		failed = os.NewSyscallError("setsockopt", syscall.SetsockoptInt(int(fd), level, option, value))
 	})
 	return errors.Join(err, failed)
 }
@@ -95,12 +102,12 @@ func tellLosses(conn *net.UDPConn) {
 
 // resolve returns the first address of host:port that source can reach by its
 // family.
-func resolve(ctx context.Context, address string, source netip.Addr) (netip.AddrPort, error) {
+func resolve(ctx context.Context, network, address string, source netip.Addr) (netip.AddrPort, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
+	port, err := net.DefaultResolver.LookupPort(ctx, network, service)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}

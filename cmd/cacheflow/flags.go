@@ -13,6 +13,7 @@ import (
 
 	"cacheflow/cache"
 	"cacheflow/capture"
+	"cacheflow/cmd/internal/certificate"
 	"cacheflow/cmd/internal/config"
 	"cacheflow/export"
 )
@@ -23,6 +24,7 @@ type meterFlags struct {
 	file             string
 	exporters        []string
 	protocol         string
+	transport        string
 	entries          int
 	active, inactive time.Duration
 	preset           string
@@ -35,6 +37,7 @@ func (f *meterFlags) register(c *cobra.Command) {
 	flags.StringVarP(&f.file, "config", "c", "", "configuration `file` (YAML)")
 	flags.StringArrayVarP(&f.exporters, "export", "e", nil, "export to a collector at `HOST:PORT`; may be repeated")
 	flags.StringVar(&f.protocol, "protocol", "netflow9", "netflow5, netflow9 or ipfix, for the collectors of -e")
+	flags.StringVar(&f.transport, "transport", "udp", "udp or tcp, for the collectors of -e; tls needs a configuration file")
 	flags.IntVar(&f.entries, "entries", 0, "flows that the cache holds (default 65536)")
 	flags.DurationVar(&f.active, "active", 0, "active timeout (default 30m)")
 	flags.DurationVar(&f.inactive, "inactive", 0, "inactive timeout (default 15s)")
@@ -77,7 +80,10 @@ func (f *meterFlags) config(c *cobra.Command) (*config.Config, error) {
 	}
 	for _, e := range f.exporters {
 		x := config.DefaultExporter(e)
-		x.Protocol = config.Protocol(f.protocol)
+		x.Protocol, x.Transport = config.Protocol(f.protocol), config.Transport(f.transport)
+		if x.Transport != config.UDP {
+			x.MTU = export.DefaultStreamMTU
+		}
 		cfg.Exporters = append(cfg.Exporters, x)
 	}
 	return cfg, f.check()
@@ -143,12 +149,23 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		if err != nil {
 			return nil, err
 		}
+		transport, err := export.ParseTransport(string(x.Transport))
+		if err != nil {
+			return nil, err
+		}
+		files := certificate.Files(x.TLS)
+		if transport == export.TLS {
+			if _, err := files.Client(); err != nil {
+				return nil, fmt.Errorf("flow-exporter %q: tls: %w", x.Name, err)
+			}
+		}
 		rate := x.Rate
 		if rate == config.Automatic {
 			rate = 0
 		}
 		out = append(out, export.Config{
 			Name: x.Name, Protocol: p, Address: x.Destination, Source: x.Source,
+			Transport: transport, Reconnect: x.Reconnect, TLS: files.Client,
 			DSCP: uint8(x.DSCP), TTL: uint8(x.TTL),
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
 			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,

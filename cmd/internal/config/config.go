@@ -109,6 +109,22 @@ const (
 	IPFIX    Protocol = "ipfix"
 )
 
+// Transport carries the messages to a collector.
+type Transport string
+
+const (
+	UDP Transport = "udp"
+	TCP Transport = "tcp" // IPFIX only
+	TLS Transport = "tls" // IPFIX only
+)
+
+// Certificates names the files by which this exporter and its collector know each other.
+type Certificates struct {
+	Certificate, Key, CA string
+	ServerName           string   // "": the destination's host
+	Fingerprints         []string // of the only certificates taken; none: all that CA signed
+}
+
 // Rates besides a number of datagrams a second.
 const (
 	Unlimited = -1 // no bound
@@ -123,6 +139,9 @@ type Exporter struct {
 	Name        string // unique; the destination where it is not given
 	Destination string // host:port
 	Protocol    Protocol
+	Transport   Transport
+	Reconnect   time.Duration // TCP and TLS: from one attempt to connect to the next
+	TLS         Certificates
 	Source      netip.Addr // the zero Addr leaves it to the kernel
 	DSCP        int        // of the datagrams: 0 to 63
 	TTL         int        // of the datagrams: 1 to 255
@@ -220,7 +239,7 @@ func Default() *Config {
 // its default.
 func DefaultExporter(destination string) Exporter {
 	return Exporter{
-		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, MTU: 1400, Rate: Automatic,
+		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, Transport: UDP, Reconnect: time.Minute, MTU: 1400, Rate: Automatic,
 		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, V5SamplingMode: true,
 		Options:     Options{time.Minute, time.Minute, time.Minute, time.Minute, time.Minute},
 		SamplerForm: FormSampling,

@@ -22,7 +22,7 @@ func parse(text string) (*Config, error) { return Parse("c.yaml", strings.NewRea
 
 // equal compares configurations.
 func equal(want, got any) string {
-	return cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
+	return cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }))
 }
 
 // TestReference shows that the reference file is good, that what it calls
@@ -152,6 +152,7 @@ flow-exporter:
     ttl: 1
     wide-tcp-flags: true
   - {destination: 'a:1', protocol: netflow5, v5-sampling-mode: false}
+  - {destination: 'b:1', protocol: ipfix, transport: tls, reconnect: 1s, tls: {certificate: c, key: k, ca: a, server-name: s}}
 control: {mode: 0660}
 log: {level: debug, format: json}
 `)
@@ -164,11 +165,14 @@ log: {level: debug, format: json}
 	e.Options.InterfaceTable, e.Options.ExporterStats = Off, 5*time.Minute
 	e5 := DefaultExporter("a:1")
 	e5.Protocol, e5.V5SamplingMode = NetFlow5, false
+	tls := DefaultExporter("b:1")
+	tls.Protocol, tls.Transport, tls.Reconnect, tls.MTU = IPFIX, TLS, time.Second, 16384
+	tls.TLS = Certificates{Certificate: "c", Key: "k", CA: "a", ServerName: "s"}
 	want := &Config{
 		Monitor: Monitor{Interfaces: []string{"wg0"}, Direction: DirectionBoth, Capture: CaptureAFPacket, Workers: 2, RingMemory: 1 << 30,
 			Fragments: FragmentsPortsZero, OwnExports: true, Sampler: Sampler{16383, SamplerRandom},
 			Cache: Cache{Entries: 16, Active: time.Minute, Inactive: 2 * time.Second}},
-		Exporters: []Exporter{e, e5},
+		Exporters: []Exporter{e, e5, tls},
 		Control:   Control{Mode: 0o660},
 		Log:       Log{Level: slog.LevelDebug, Format: LogJSON},
 	}
@@ -249,6 +253,12 @@ var faults = []struct{ text, want string }{
 	{exporter(good + "\n    export-rate: 0"), `c.yaml:4: flow-exporter "x": export-rate: 0: must be 1 to 10000000`},
 	{exporter(good + "\n    queue: 0"), `c.yaml:4: flow-exporter "x": queue: 0: must be 1 to 16777216`},
 	{exporter(good + "\n    template:\n      packets: 0"), `c.yaml:5: flow-exporter "x": template packets: 0: must be 1 to 1000000000`},
+	{exporter(good + "\n    transport: sctp"), `c.yaml:4: flow-exporter "x": transport: "sctp": must be udp, tcp, tls`},
+	{exporter(good + "\n    transport: tcp"), `c.yaml:4: flow-exporter "x": transport: tcp: ipfix only`},
+	{exporter(good + "\n    protocol: ipfix\n    transport: tls\n    tls: {certificate: c, ca: a}"), `c.yaml:6: flow-exporter "x": tls key: missing: transport tls wants a certificate, its key and a ca`},
+	{exporter(good + "\n    tls: {ca: a}"), `c.yaml:4: flow-exporter "x": tls certificate: transport tls only`},
+	{exporter(good + "\n    protocol: ipfix\n    transport: tls\n    tls: {certificate: c, key: k, ca: a, fingerprints: [ab]}"), `c.yaml:6: flow-exporter "x": tls fingerprints 0: "ab" is no SHA-256 fingerprint`},
+	{exporter(good + "\n    option: {sampler-form: selector}"), `c.yaml:4: flow-exporter "x": option sampler-form: selector: ipfix only`},
 	{exporter(good + "\n    option: {interface-table: 0s}"), `c.yaml:4: flow-exporter "x": option interface-table: 0s: must be 1s to 24h0m0s`},
 	{exporter(good + "\n    template: {timeout: 25h}"), `c.yaml:4: flow-exporter "x": template timeout: 25h0m0s: must be 1s to 24h0m0s`},
 	{exporter(good + "\n    dscp: 64"), `c.yaml:4: flow-exporter "x": dscp: 64: must be 0 to 63`},

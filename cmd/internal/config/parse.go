@@ -117,6 +117,7 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	e := &r.c.Exporters[i]
 	assign(&e.Name, in.Name)
 	assign(&e.Protocol, Protocol(in.Protocol))
+	r.transport(of, in, e)
 	r.set(of+"source", in.Source, func(s string) (err error) {
 		if e.Source, err = netip.ParseAddr(s); err != nil {
 			err = fmt.Errorf("%q is not an IP address", s)
@@ -126,7 +127,9 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	r.identity(of, in, e)
 	r.integer(of+"dscp", in.DSCP, &e.DSCP)
 	r.integer(of+"ttl", in.TTL, &e.TTL)
-	r.integer(of+"mtu", in.MTU, &e.MTU)
+	if r.integer(of+"mtu", in.MTU, &e.MTU); in.MTU == "" && e.Transport != UDP {
+		e.MTU = streamMTU
+	}
 	switch in.Rate {
 	case "automatic":
 		e.Rate = Automatic
@@ -142,6 +145,13 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	assign(&e.SamplerForm, SamplerForm(in.Option.SamplerForm))
 	r.boolean(of+"wide-tcp-flags", in.WideTCPFlags, &e.WideTCPFlags)
 	r.boolean(of+"v5-sampling-mode", in.V5SamplingMode, &e.V5SamplingMode)
+}
+
+func (r *reader) transport(of string, in *rawExporter, e *Exporter) {
+	assign(&e.Transport, Transport(in.Transport))
+	r.set(of+"transport", in.Transport, func(string) error { return oneOf(e.Transport, UDP, TCP, TLS) })
+	r.duration(of+"reconnect", in.Reconnect, &e.Reconnect)
+	e.TLS = Certificates(in.TLS)
 }
 
 func (r *reader) options(of string, in *rawOption, o *Options) {

@@ -50,6 +50,9 @@ type rawExporter struct {
 	Name              string      `yaml:"name"`
 	Destination       string      `yaml:"destination"`
 	Protocol          string      `yaml:"protocol"`
+	Transport         string      `yaml:"transport"`
+	Reconnect         string      `yaml:"reconnect"`
+	TLS               rawTLS      `yaml:"tls"`
 	Source            string      `yaml:"source"`
 	DSCP              string      `yaml:"dscp"`
 	TTL               string      `yaml:"ttl"`
@@ -64,6 +67,14 @@ type rawExporter struct {
 	Option            rawOption   `yaml:"option"`
 	WideTCPFlags      string      `yaml:"wide-tcp-flags"`
 	V5SamplingMode    string      `yaml:"v5-sampling-mode"`
+}
+
+type rawTLS struct {
+	Certificate  string   `yaml:"certificate"`
+	Key          string   `yaml:"key"`
+	CA           string   `yaml:"ca"`
+	ServerName   string   `yaml:"server-name"`
+	Fingerprints []string `yaml:"fingerprints"`
 }
 
 type rawTemplate struct {

@@ -14,6 +14,7 @@ import (
 
 	"cacheflow/cache"
 	"cacheflow/capture"
+	"cacheflow/cmd/internal/certificate"
 )
 
 // Bounds. Where Flexible NetFlow has a range, this holds it.
@@ -32,6 +33,7 @@ const (
 	maxMTU            = 65535 - 28 // IPv4 and UDP headers
 	maxRate           = 10_000_000
 	maxQueue          = 1 << 24
+	streamMTU         = 1 << 14 // a record of TLS
 	maxRefresh        = 1_000_000_000
 	maxRefreshTime    = 24 * time.Hour
 	maxSocketPath     = 107       // sockaddr_un, less its NUL
@@ -179,6 +181,8 @@ func (e *Exporter) checks(of string) []check {
 		{of + "name", e.checkName()},
 		{of + "destination", e.checkDestination()},
 		{of + "protocol", oneOf(e.Protocol, NetFlow5, NetFlow9, IPFIX)},
+		{of + "transport", e.checkTransport()},
+		{of + "reconnect", within(e.Reconnect, time.Second, maxRefreshTime)},
 		{of + "source", e.checkSource()},
 		{of + "dscp", within(e.DSCP, 0, 63)},
 		{of + "ttl", within(e.TTL, 1, 255)},
@@ -193,6 +197,7 @@ func (e *Exporter) checks(of string) []check {
 		{of + "option.flow-keys", announced(e.Options.FlowKeys)},
 		{of + "template.timeout", within(e.TemplateTimeout, time.Second, maxRefreshTime)},
 	}
+	checks = append(checks, e.certificateChecks(of+"tls.")...)
 	if e.Rate != Unlimited && e.Rate != Automatic {
 		checks = append(checks, check{of + "export-rate", within(e.Rate, 1, maxRate)})
 	}
@@ -240,6 +245,39 @@ func (e *Exporter) checkDestination() error {
 		return fmt.Errorf("port %q: must be 1 to 65535", port)
 	}
 	return nil
+}
+
+func (e *Exporter) checkTransport() error {
+	if err := oneOf(e.Transport, UDP, TCP, TLS); err != nil {
+		return err
+	}
+	if e.Transport != UDP && e.Protocol != IPFIX {
+		return fmt.Errorf("%s: %s only", e.Transport, IPFIX)
+	}
+	return nil
+}
+
+// certificateChecks wants both sides to be known (RFC 7011 §11.3).
+func (e *Exporter) certificateChecks(of string) (checks []check) {
+	c := &e.TLS
+	if e.Transport != TLS {
+		if c.Certificate+c.Key+c.CA+c.ServerName != "" || len(c.Fingerprints) > 0 {
+			checks = append(checks, check{of + "certificate", fmt.Errorf("transport %s only", TLS)})
+		}
+		return checks
+	}
+	for key, value := range map[string]string{"certificate": c.Certificate, "key": c.Key, "ca": c.CA} {
+		if value == "" {
+			checks = append(checks, check{of + key, fmt.Errorf("missing: transport %s wants a certificate, its key and a ca", TLS)})
+		}
+	}
+	slices.SortFunc(checks, func(a, b check) int { return strings.Compare(a.key, b.key) })
+	for i, f := range c.Fingerprints {
+		if certificate.Fingerprint(f) == "" {
+			checks = append(checks, check{fmt.Sprintf("%sfingerprints.%d", of, i), fmt.Errorf("%q is no SHA-256 fingerprint", f)})
+		}
+	}
+	return checks
 }
 
 func (e *Exporter) checkSource() error {

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 
 	"cacheflow/cache/flow"
@@ -108,13 +107,17 @@ func (x exporterSet) start() (shutdown func(context.Context)) {
 	}
 }
 
-// sockets returns the local and remote address of each connected exporter.
-func (x exporterSet) sockets() (pairs [][2]netip.AddrPort) {
+// sockets returns those of the exporters that are connected.
+func (x exporterSet) sockets() (all []ownSocket) {
 	for _, e := range x {
 		local, ok := e.LocalAddr()
 		if remote, reached := e.RemoteAddr(); ok && reached {
-			pairs = append(pairs, [2]netip.AddrPort{local, remote})
+			s := ownSocket{local, remote, flow.ProtocolUDP}
+			if e.Config().Transport != export.UDP {
+				s.protocol = flow.ProtocolTCP
+			}
+			all = append(all, s)
 		}
 	}
-	return pairs
+	return all
 }

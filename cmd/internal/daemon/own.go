@@ -14,20 +14,27 @@ type ownExports struct {
 	pairs atomic.Pointer[[]ownPair]
 }
 
+// ownSocket is a socket of an exporter, and the IP protocol of its packets.
+type ownSocket struct {
+	local, remote netip.AddrPort
+	protocol      uint8
+}
+
 // ownPair is one exporter's socket, laid out as a flow.Key has it.
 type ownPair struct {
 	src, dst         [16]byte
 	srcPort, dstPort uint16
 	version          uint8
+	protocol         uint8
 }
 
 // set replaces the known sockets. Any goroutine may call it.
-func (o *ownExports) set(sockets [][2]netip.AddrPort) {
+func (o *ownExports) set(sockets []ownSocket) {
 	pairs := make([]ownPair, 0, len(sockets))
 	for _, s := range sockets {
-		p := ownPair{srcPort: s[0].Port(), dstPort: s[1].Port()}
-		p.version, p.src = keyAddr(s[0].Addr())
-		_, p.dst = keyAddr(s[1].Addr())
+		p := ownPair{srcPort: s.local.Port(), dstPort: s.remote.Port(), protocol: s.protocol}
+		p.version, p.src = keyAddr(s.local.Addr())
+		_, p.dst = keyAddr(s.remote.Addr())
 		pairs = append(pairs, p)
 	}
 	o.pairs.Store(&pairs)
@@ -62,7 +69,7 @@ func (o *ownExports) filter(batch []flow.Packet, ignored *cache.Sum) []flow.Pack
 func isOwn(pairs []ownPair, k *flow.Key) bool {
 	for i := range pairs {
 		p := &pairs[i]
-		if p.dstPort == k.DstPort && p.srcPort == k.SrcPort && k.Protocol == flow.ProtocolUDP &&
+		if p.dstPort == k.DstPort && p.srcPort == k.SrcPort && k.Protocol == p.protocol &&
 			p.version == k.Version && p.src == k.Src && p.dst == k.Dst {
 			return true
 		}

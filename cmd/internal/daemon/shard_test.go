@@ -57,7 +57,7 @@ func TestOwnExportsAreIgnored(t *testing.T) {
 		udp(exporter6, collector6, 4), udp(exporter, collector, 5), udp(exporter, exporter, 6),
 	}
 	own := &ownExports{}
-	own.set([][2]netip.AddrPort{{exporter, collector}, {exporter6, collector6}})
+	own.set([]ownSocket{{exporter, collector, flow.ProtocolUDP}, {exporter6, collector6, flow.ProtocolUDP}, {other, collector, flow.ProtocolTCP}})
 	var records []flow.Record
 	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), own, func(rs []flow.Record) error {
 		records = append(records, rs...)

@@ -1,0 +1,81 @@
+package export
+
+import "time"
+
+// What a sender does where a stream carries its messages: a record is sent once the
+// collector's host has acknowledged it, and whoever hangs up is called again.
+
+// ackInterval is how often acknowledgements are looked for while nothing is sent.
+const ackInterval = 50 * time.Millisecond
+
+// sendStream sends the burst. What does not arrive is dropped when the connection ends.
+func (s *sender) sendStream() {
+	for i := range s.burst.messages {
+		if err := s.stream.send(s.ctx, s.burst.messages[i], s.burst.datagram(i)); err != nil {
+			s.e.cfg.Logger.Debug("write failed", "exporter", s.e.cfg.Name, "error", err)
+		}
+	}
+	s.settle(s.stream)
+}
+
+// settle counts what has arrived.
+func (s *sender) settle(st *stream) {
+	e := s.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	st.arrived(func(f *flight) {
+		e.stats.Building.sub(f.Flows)
+		e.stats.Sent.add(f.Flows)
+		e.stats.Datagrams.add(f.octets)
+		e.stats.Templates += uint64(f.Templates)
+	})
+}
+
+// renew calls a collector again that has hung up, as soon as it may, in a new Transport
+// Session (RFC 7011 §8.1): with templates, and with sequence numbers from 0. If it ends
+// without, s.ended says why.
+func (s *sender) renew() {
+	for s.stream != nil && s.stream.isGone() {
+		s.session.Flush(s.present()) // one that reads to the end still gets it
+		s.depart()
+		s.hangUp()
+		sock, err := s.e.connect(s.ctx)
+		if err != nil {
+			s.ended = NoCollector
+			return
+		}
+		s.use(sock)
+		s.session = newSession(s.e.cfg, s.send)
+		s.greet()
+	}
+}
+
+// hangUp ends the connection, if there is one, after what is on its way has arrived. What
+// has not is dropped.
+func (s *sender) hangUp() {
+	st, e := s.stream, s.e
+	if st == nil {
+		return
+	}
+	s.stream = nil
+	st.finish(s.ctx)
+	s.settle(st)
+	var lost Count
+	e.mu.Lock()
+	for i := range st.flight {
+		f := &st.flight[i]
+		lost.add(f.Flows)
+		e.stats.Building.sub(f.Flows)
+		e.stats.drop(Hangup, f.Flows, e.now())
+		e.stats.Failed[Hangup].add(f.octets)
+	}
+	e.mu.Unlock()
+	st.tcp.Close()
+	<-st.gone
+	switch ending := e.draining.Err() != nil; {
+	case lost.Records > 0 || st.cause() != nil && !ending:
+		e.cfg.Logger.Warn("the connection was lost", "exporter", e.cfg.Name, "error", st.cause(), "records lost", lost.Records)
+	case !ending:
+		e.cfg.Logger.Info("the collector hung up", "exporter", e.cfg.Name)
+	}
+}
