@@ -142,11 +142,18 @@ func runModel(t *testing.T, data []byte, c Config) {
 			clock += (flow.Time(step) - 64) * flow.Time(time.Millisecond) / 3
 			clock = max(clock, 0)
 		}
-		if op%32 == 31 {
+		switch {
+		case op == 48 && step < 16:
+			c := timeouts[who%3]
+			if err := table.SetTimeouts(c.Active, c.Inactive, c.Linger); err != nil {
+				t.Fatal(err)
+			}
+			m.c.Active, m.c.Inactive, m.c.Linger = c.Active, c.Inactive, c.Linger
+		case op%32 == 31:
 			horizon = max(horizon, clock-flow.Time(step)*flow.Time(time.Millisecond))
 			table.Expire(horizon, 1<<30)
 			m.expire(horizon)
-		} else {
+		default:
 			p := testPacket(uint16(who), clock)
 			p.TCPFlags = uint16(flags) & 0x17
 			if op%4 == 3 { // a sum that a first-level cache made
@@ -226,6 +233,13 @@ func testPacket(who uint16, at flow.Time) flow.Packet {
 		MinTTL: 64, MaxTTL: 64, Packets: 1, Octets: 60, MinLength: 60, MaxLength: 60,
 		First: at, Last: at,
 	}
+}
+
+// timeouts are what a run changes to.
+var timeouts = [3]Config{
+	{Active: 60 * time.Second, Inactive: 15 * time.Second, Linger: time.Second},
+	{Active: 3 * time.Second, Inactive: 40 * time.Second},
+	{Active: 10 * time.Minute, Inactive: 1500 * time.Millisecond, Linger: time.Minute},
 }
 
 func modelConfig(entries int) Config {

@@ -99,14 +99,11 @@ func New(c Config) (*Table, error) {
 		return nil, fmt.Errorf("cache of %d entries: must have %d to %d", c.Entries, MinEntries, MaxEntries)
 	case c.Memory() > math.MaxInt:
 		return nil, fmt.Errorf("cache of %d entries: needs %d octets, more than this system can address", c.Entries, c.Memory())
-	case c.Active < time.Millisecond || c.Active > MaxTimeout:
-		return nil, fmt.Errorf("active timeout of %v: must be 1ms to %v", c.Active, MaxTimeout)
-	case c.Inactive < time.Millisecond || c.Inactive > MaxTimeout:
-		return nil, fmt.Errorf("inactive timeout of %v: must be 1ms to %v", c.Inactive, MaxTimeout)
-	case c.Linger < 0 || c.Linger > MaxTimeout:
-		return nil, fmt.Errorf("linger of %v: must be 0 to %v", c.Linger, MaxTimeout)
 	case c.Emit == nil:
 		return nil, errors.New("cache without a consumer of its records")
+	}
+	if err := checkTimeouts(c.Active, c.Inactive, c.Linger); err != nil {
+		return nil, err
 	}
 	alloc := c.Alloc
 	if alloc == nil {
@@ -118,27 +115,55 @@ func New(c Config) (*Table, error) {
 	}
 	n := uint32(c.Entries)
 	t := &Table{
-		seeds:      newSeeds(c.Seed),
-		sums:       take[flow.Packet](&m, c.Entries),
-		nodes:      newNodes(take[node](&m, c.Entries+sentinels)),
-		nextHops:   take[[16]byte](&m, c.Entries),
-		index:      take[uint64](&m, 2*c.Entries),
-		used:       n,
-		made:       n,
-		ended:      n + 1,
-		entries:    n,
-		inactive:   flow.Time(c.Inactive),
-		inactiveMs: milliseconds(flow.Time(c.Inactive)),
-		activeMs:   milliseconds(flow.Time(c.Active)),
-		lingerMs:   milliseconds(flow.Time(c.Linger)),
-		router:     c.Router,
-		emit:       c.Emit,
+		seeds:    newSeeds(c.Seed),
+		sums:     take[flow.Packet](&m, c.Entries),
+		nodes:    newNodes(take[node](&m, c.Entries+sentinels)),
+		nextHops: take[[16]byte](&m, c.Entries),
+		index:    take[uint64](&m, 2*c.Entries),
+		used:     n,
+		made:     n,
+		ended:    n + 1,
+		entries:  n,
+		router:   c.Router,
+		emit:     c.Emit,
 	}
+	t.setTimeouts(c.Active, c.Inactive, c.Linger)
 	for i := range n {
 		t.nodes[i].links[byAge].next = i + 1
 	}
 	t.stats.Entries = c.Entries
 	return t, nil
+}
+
+// SetTimeouts changes the timeouts, of the flows in the cache as well: what is
+// over by the new ones leaves with the next Expire. An error changes nothing.
+func (t *Table) SetTimeouts(active, inactive, linger time.Duration) error {
+	if err := checkTimeouts(active, inactive, linger); err != nil {
+		return err
+	}
+	t.setTimeouts(active, inactive, linger)
+	return nil
+}
+
+// setTimeouts leaves the rings as they are: they are sorted by when things
+// happened, not by when a flow is due.
+func (t *Table) setTimeouts(active, inactive, linger time.Duration) {
+	t.inactive = flow.Time(inactive)
+	t.inactiveMs = milliseconds(t.inactive)
+	t.activeMs = milliseconds(flow.Time(active))
+	t.lingerMs = milliseconds(flow.Time(linger))
+}
+
+func checkTimeouts(active, inactive, linger time.Duration) error {
+	switch {
+	case active < time.Millisecond || active > MaxTimeout:
+		return fmt.Errorf("active timeout of %v: must be 1ms to %v", active, MaxTimeout)
+	case inactive < time.Millisecond || inactive > MaxTimeout:
+		return fmt.Errorf("inactive timeout of %v: must be 1ms to %v", inactive, MaxTimeout)
+	case linger < 0 || linger > MaxTimeout:
+		return fmt.Errorf("linger of %v: must be 0 to %v", linger, MaxTimeout)
+	}
+	return nil
 }
 
 // take cuts room for n elements off the front of m. T holds no pointers, and all
