@@ -19,10 +19,11 @@ import (
 // A Capture gives each worker a Source, and attaches and detaches interfaces
 // while they are read.
 type Capture struct {
-	cfg     Config
-	program []unix.SockFilter // of the fanout groups
-	sources []*Source
-	freed   chan struct{} // is told when a ring's memory is free again
+	cfg       Config
+	program   []unix.SockFilter // of the fanout groups
+	sources   []*Source
+	freed     chan struct{} // is told when a ring's memory is free again
+	selection *link.Selection
 
 	mu          sync.Mutex
 	plan        plan
@@ -49,7 +50,10 @@ func Open(cfg Config) (*Capture, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Capture{cfg: cfg, members: map[uint32]*member{}, warned: map[string]bool{}, freed: make(chan struct{}, 1)}
+	c := &Capture{
+		cfg: cfg, selection: link.NewSelection(cfg.Interfaces),
+		members: map[uint32]*member{}, warned: map[string]bool{}, freed: make(chan struct{}, 1),
+	}
 	if c.program, err = fanoutProgram(cfg.Seed).assemble(); err != nil {
 		return nil, err
 	}
@@ -73,31 +77,25 @@ func Open(cfg Config) (*Capture, error) {
 
 // start attaches what is there at the start.
 func (c *Capture) start() error {
-	links, err := link.List()
-	if err != nil {
-		return err
-	}
-	chosen, err := link.Choose(links, c.cfg.Interfaces)
-	if err != nil {
-		return err
-	}
-	open := len(c.cfg.Interfaces) == 0 || slices.ContainsFunc(c.cfg.Interfaces, link.IsPattern)
-	count := len(chosen.Links)
-	if !open {
-		names := slices.Sorted(slices.Values(c.cfg.Interfaces))
-		count = len(slices.Compact(names))
-	}
-	c.plan = newPlan(c.cfg.RingMemory, count, open)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.apply(links, chosen); err != nil {
-		return err
-	}
-	if err := c.probe(); err != nil {
-		return err
-	}
-	c.announce()
-	return nil
+	return c.selection.Look(func(links []link.Link, chosen link.Choice) error {
+		open := len(c.cfg.Interfaces) == 0 || slices.ContainsFunc(c.cfg.Interfaces, link.IsPattern)
+		count := len(chosen.Links)
+		if !open {
+			names := slices.Sorted(slices.Values(c.cfg.Interfaces))
+			count = len(slices.Compact(names))
+		}
+		c.plan = newPlan(c.cfg.RingMemory, count, open || c.cfg.Changing)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if err := c.apply(links, chosen); err != nil {
+			return err
+		}
+		if err := c.probe(); err != nil {
+			return err
+		}
+		c.announce()
+		return nil
+	})
 }
 
 // probe tells at once of a missing right where no interface is there to show it.

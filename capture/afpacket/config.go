@@ -67,6 +67,9 @@ type Config struct {
 	// the interfaces of the default routes.
 	Interfaces []string
 	Direction  Direction
+	// Changing says that Select may be called: a part of the ring memory is then kept
+	// for interfaces that it adds.
+	Changing bool
 	// Workers is the number of sources; 0 means the CPUs.
 	Workers int
 	// RingMemory is what the rings of one worker take together, in octets,

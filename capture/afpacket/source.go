@@ -257,8 +257,11 @@ func (s *Source) removeDone(before flow.Time) {
 func (s *Source) closeFeed(f *feed) {
 	f.readStatistics()
 	f.socket.close()
-	if f.own != nil {
-		s.tallies.leave(f.own.Index)
+	own := f.own
+	f.own = nil
+	// An interface that was let go of and taken again has a new ring by now.
+	if own != nil && !slices.ContainsFunc(s.feeds, func(o *feed) bool { return o.own == own }) {
+		s.tallies.leave(own.Index)
 	}
 }
 

@@ -12,25 +12,30 @@ import (
 // done or the capture is stopped; it then returns nil. It must run in the
 // network namespace of Open.
 func (c *Capture) Run(ctx context.Context) error {
-	return link.Follow(ctx, len(c.cfg.Interfaces) == 0, c.isStopped, c.cfg.Log, c.rescan)
+	return c.selection.Follow(ctx, c.isStopped, c.cfg.Log, c.rescan)
+}
+
+// Select has other interfaces captured. The others go on without the loss of a
+// packet; counters of those that are left out stay. Config.Changing has kept room
+// for those that are new. It is called as Run is. An error tells of an interface
+// that failed: Run tries again.
+func (c *Capture) Select(interfaces []string) error {
+	if err := c.selection.Change(interfaces, func() {}); err != nil {
+		return err
+	}
+	return c.rescan()
 }
 
 // rescan looks at the interfaces and brings the capture in line.
 func (c *Capture) rescan() error {
-	links, err := link.List()
-	if err != nil {
+	return c.selection.Look(func(links []link.Link, chosen link.Choice) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		before := c.names()
+		err := c.apply(links, chosen)
+		link.LogChanges(c.cfg.Log, before, c.names())
 		return err
-	}
-	chosen, err := link.Choose(links, c.cfg.Interfaces)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	before := c.names()
-	err = c.apply(links, chosen)
-	link.LogChanges(c.cfg.Log, before, c.names())
-	return err
+	})
 }
 
 func (c *Capture) isStopped() bool {

@@ -16,17 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cacheflow/bpf"
+	"cacheflow/cache/flow"
 	"cacheflow/capture/link"
 )
 
 // A Capture has the program attached to interfaces while its source is read.
 type Capture struct {
-	cfg     Config
-	program *program
-	hooker  hooker
-	source  *Source
+	cfg       Config
+	program   *program
+	hooker    hooker
+	source    *Source
+	selection *link.Selection
 
-	mu      sync.Mutex
+	mu      sync.Mutex         // guards what follows, and what Select changes of cfg
 	devices map[uint32]*device // by index
 	places  [bpf.Interfaces]bool
 	stopped bool
@@ -39,7 +41,7 @@ func Open(cfg Config) (_ *Capture, err error) {
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
-	c := &Capture{cfg: cfg, devices: map[uint32]*device{}, warned: map[string]bool{}}
+	c := &Capture{cfg: cfg, selection: link.NewSelection(cfg.Interfaces), devices: map[uint32]*device{}, warned: map[string]bool{}}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
@@ -169,12 +171,27 @@ func (c *Capture) names() []string {
 // is done or the capture is stopped; it then returns nil. It must run in the
 // network namespace of Open.
 func (c *Capture) Run(ctx context.Context) error {
-	return link.Follow(ctx, len(c.cfg.Interfaces) == 0, c.isStopped, c.cfg.Log, func() error {
-		before := c.Interfaces()
-		err := c.look()
-		link.LogChanges(c.cfg.Log, before, c.Interfaces())
-		return err
+	return c.selection.Follow(ctx, c.isStopped, c.cfg.Log, c.rescan)
+}
+
+// Select has other interfaces metered, or the same in another direction. The others
+// go on without the loss of a packet; counters of those that are left out stay. It
+// is called as Run is. An error tells of an interface that failed: Run tries again.
+func (c *Capture) Select(interfaces []string, direction Direction, directions map[string]Direction) error {
+	err := c.selection.Change(interfaces, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.cfg.Interfaces, c.cfg.Direction, c.cfg.Directions = interfaces, direction, directions
 	})
+	if err != nil {
+		return err
+	}
+	return c.rescan()
+}
+
+// SetGeneration changes how long a generation lasts at most, as Config has it.
+func (c *Capture) SetGeneration(length time.Duration) {
+	c.source.post(func() { c.source.length = flow.Time(generation(length)) })
 }
 
 func (c *Capture) isStopped() bool {
@@ -183,27 +200,29 @@ func (c *Capture) isStopped() bool {
 	return c.stopped
 }
 
+// rescan looks, and says which interfaces came and went.
+func (c *Capture) rescan() error {
+	before := c.Interfaces()
+	err := c.look()
+	link.LogChanges(c.cfg.Log, before, c.Interfaces())
+	return err
+}
+
 // look brings what is attached in line with the interfaces that there are.
 func (c *Capture) look() error {
-	links, err := link.List()
-	if err != nil {
-		return err
-	}
-	chosen, err := link.Choose(links, c.cfg.Interfaces)
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped {
-		return nil
-	}
-	link.WarnStacked(c.cfg.Log, links, chosen.Links, c.warned)
-	selected := map[uint32]bool{}
-	for _, l := range chosen.Links {
-		selected[l.Index] = true
-	}
-	return c.apply(links, selected)
+	return c.selection.Look(func(links []link.Link, chosen link.Choice) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.stopped {
+			return nil
+		}
+		link.WarnStacked(c.cfg.Log, links, chosen.Links, c.warned)
+		selected := map[uint32]bool{}
+		for _, l := range chosen.Links {
+			selected[l.Index] = true
+		}
+		return c.apply(links, selected)
+	})
 }
 
 // apply attaches and detaches. One interface that fails does not keep the others
@@ -219,7 +238,7 @@ func (c *Capture) apply(links []link.Link, selected map[uint32]bool) error {
 	var errs []error
 	for i := range links {
 		l := &links[i]
-		if !l.Up && c.devices[l.Index] == nil || l.Index == link.Loopback && !selected[l.Index] {
+		if c.devices[l.Index] == nil && (!l.Up || l.Index == link.Loopback && !selected[l.Index]) {
 			continue
 		}
 		flags := c.flagsOf(l, selected[l.Index])

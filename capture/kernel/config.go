@@ -113,10 +113,7 @@ func (c Config) withDefaults() (Config, error) {
 	if err := link.CheckPatterns(c.Interfaces); err != nil {
 		return c, err
 	}
-	if c.Generation == 0 {
-		c.Generation = MaxGeneration
-	}
-	c.Generation = min(max(c.Generation, MinGeneration), MaxGeneration)
+	c.Generation = generation(c.Generation)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -125,4 +122,12 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = func() flow.Time { return flow.Time(time.Since(start)) }
 	}
 	return c, nil
+}
+
+// generation brings the length of a generation within its bounds; 0 is the default.
+func generation(length time.Duration) time.Duration {
+	if length == 0 {
+		return MaxGeneration
+	}
+	return min(max(length, MinGeneration), MaxGeneration)
 }
