@@ -176,10 +176,10 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 	return out, nil
 }
 
-// logger writes to the command's standard error as the configuration says.
-func logger(c *cobra.Command, l config.Log) *slog.Logger {
-	opt := &slog.HandlerOptions{Level: l.Level}
-	if l.Format == config.LogJSON {
+// logger writes to the command's standard error.
+func logger(c *cobra.Command, format config.LogFormat, level slog.Leveler) *slog.Logger {
+	opt := &slog.HandlerOptions{Level: level}
+	if format == config.LogJSON {
 		return slog.New(slog.NewJSONHandler(c.ErrOrStderr(), opt))
 	}
 	return slog.New(slog.NewTextHandler(c.ErrOrStderr(), opt))

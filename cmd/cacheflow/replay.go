@@ -92,7 +92,7 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 	if err != nil {
 		return err
 	}
-	log := logger(c, cfg.Log)
+	log := logger(c, cfg.Log.Format, cfg.Log.Level)
 	for i := range exporters {
 		exporters[i].Logger = log
 	}

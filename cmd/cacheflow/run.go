@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -50,12 +51,15 @@ func newRun() *cobra.Command {
 }
 
 func (f *runFlags) run(c *cobra.Command) error {
+	hangup := make(chan os.Signal, 1) // one that waits stands for all that came meanwhile
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	cfg, err := f.merged(c)
 	if err != nil {
 		return err
 	}
 	f.embed(c, cfg)
-	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(c.Context(), f.endSignals(cfg)...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if f.duration > 0 {
@@ -63,11 +67,43 @@ func (f *runFlags) run(c *cobra.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
 		defer cancel()
 	}
-	exporters, err := exportConfigs(cfg)
+	live, err := newLive(cfg)
 	if err != nil {
 		return err
 	}
-	live := &daemon.Live{
+	level := new(slog.LevelVar)
+	level.Set(cfg.Log.Level)
+	live.Log, live.Hangup = logger(c, cfg.Log.Format, level), hangup
+	if f.file != "" {
+		read := func() (*config.Config, error) { return f.merged(c) }
+		live.Reload = (&reloader{read: read, running: cfg, live: live, level: level}).reload
+	}
+	l, err := f.meter(ctx, c, live)
+	if l != nil {
+		if lerr := f.finish(c, l); err == nil {
+			err = lerr
+		}
+	}
+	return err
+}
+
+// endSignals are those that end the daemon. A hangup does where the flows are shown
+// on the terminal that has gone; elsewhere it reloads.
+func (f *runFlags) endSignals(cfg *config.Config) []os.Signal {
+	end := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if f.file == "" && len(cfg.Exporters) == 0 {
+		end = append(end, syscall.SIGHUP)
+	}
+	return end
+}
+
+// newLive returns what the configuration describes, without a log.
+func newLive(cfg *config.Config) (*daemon.Live, error) {
+	exporters, err := exportConfigs(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &daemon.Live{
 		Capture: daemon.Capture{
 			Mode: captureMode(cfg.Monitor.Capture), Interfaces: cfg.Monitor.Interfaces, Direction: direction(cfg.Monitor.Direction),
 			Directions: directions(cfg.Monitor.Directions),
@@ -78,15 +114,8 @@ func (f *runFlags) run(c *cobra.Command) error {
 		Fragments: decoderOptions(&cfg.Monitor), Cache: cacheConfig(&cfg.Monitor), MeterOwn: cfg.Monitor.OwnExports,
 		Exporters: exporters, Socket: cfg.Control.Socket, SocketMode: cfg.Control.Mode,
 		Version: control.Version{Version: versionString(), Go: runtime.Version(), PID: os.Getpid()},
-		Drain:   drainTime, Log: logger(c, cfg.Log),
-	}
-	l, err := f.meter(ctx, c, live)
-	if l != nil {
-		if lerr := f.finish(c, l); err == nil {
-			err = lerr
-		}
-	}
-	return err
+		Drain:   drainTime,
+	}, nil
 }
 
 // merged is the configuration with the flags on top.

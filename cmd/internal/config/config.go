@@ -21,6 +21,10 @@ type Config struct {
 	Exporters []Exporter // none: the daemon shows what it meters itself
 	Control   Control
 	Log       Log
+
+	// Where the keys stand, if they came from a file.
+	file  string
+	lines lines
 }
 
 // Monitor is the flow monitor: what is metered, and how.

@@ -32,6 +32,7 @@ func Parse(name string, r io.Reader) (*Config, error) {
 		return nil, e
 	}
 	c := Default()
+	c.file, c.lines = name, lines
 	if err := c.read(in); err != nil {
 		err.File, err.Line = name, lines.of(err.key)
 		return nil, err

@@ -82,6 +82,11 @@ func (c *Client) ClearStats(ctx context.Context) (*Cleared, error) {
 	return ask[Cleared](ctx, c, http.MethodPost, "/v1/clear/stats")
 }
 
+// Reload has the daemon read its configuration file again.
+func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
+	return ask[Reloaded](ctx, c, http.MethodPost, "/v1/reload")
+}
+
 // Cache returns the statistics and the flows that q asks for. Its flows are
 // read from the socket while they are ranged over, which must be done.
 func (c *Client) Cache(ctx context.Context, q CacheQuery) (*Cache, error) {

@@ -65,6 +65,10 @@ func (d *fake) ClearStats(context.Context) (*Cleared, error) {
 	return nil, errors.New("shard 1 is gone")
 }
 
+func (d *fake) Reload(context.Context) (*Reloaded, error) {
+	return &Reloaded{Changes: []string{"flow-monitor: cache timeout active: 30m0s -> 1m0s"}}, nil
+}
+
 // serve starts a server for d and returns its socket.
 func serve(t *testing.T, s *Server) string {
 	t.Helper()
@@ -125,6 +129,8 @@ func TestRoundTrip(t *testing.T) {
 	same(t, "interfaces", err, wantInterfaces, i)
 	cleared, err := c.ClearCache(ctx)
 	same(t, "clear cache", err, &Cleared{3}, cleared)
+	reloaded, err := c.Reload(ctx)
+	same(t, "reload", err, &Reloaded{[]string{"flow-monitor: cache timeout active: 30m0s -> 1m0s"}}, reloaded)
 	if d.cleared.Load() != 1 {
 		t.Error("the cache was not cleared")
 	}

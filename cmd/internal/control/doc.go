@@ -8,6 +8,7 @@
 //	GET  /v1/interfaces   Interfaces
 //	POST /v1/clear/cache  ends every flow; Cleared
 //	POST /v1/clear/stats  resets the statistics; Cleared
+//	POST /v1/reload       reads the configuration file again; Reloaded
 //
 // /v1/cache takes the query of [CacheQuery]. An error is {"error": "…"} with an
 // HTTP status that is not 200. Flows are keyed by IANA information element

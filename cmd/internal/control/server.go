@@ -23,6 +23,8 @@ type Daemon interface {
 	Interfaces(context.Context) (*Interfaces, error)
 	ClearCache(context.Context) (*Cleared, error)
 	ClearStats(context.Context) (*Cleared, error)
+	// Reload may take longer: it ends what it has begun.
+	Reload(context.Context) (*Reloaded, error)
 }
 
 // Bounds of the server. What a client does, or does not do, costs the daemon a
@@ -82,6 +84,7 @@ func (s *Server) handler() http.Handler {
 	m.HandleFunc("GET /v1/interfaces", answer(s, s.Daemon.Interfaces))
 	m.HandleFunc("POST /v1/clear/cache", answer(s, s.Daemon.ClearCache))
 	m.HandleFunc("POST /v1/clear/stats", answer(s, s.Daemon.ClearStats))
+	m.HandleFunc("POST /v1/reload", answer(s, s.Daemon.Reload))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 { // nothing here takes a body; do not wait for one
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now())

@@ -165,7 +165,12 @@ type Interface struct {
 	Up      bool   `json:"up"`      // captured now
 }
 
-// Cleared answers a POST.
+// Cleared answers a clearing.
 type Cleared struct {
 	Flows uint64 `json:"flows"` // that left the cache
+}
+
+// Reloaded tells what a reload of the configuration has changed.
+type Reloaded struct {
+	Changes []string `json:"changes"` // one line each
 }

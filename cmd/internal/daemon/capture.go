@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"cacheflow/cache"
 	"cacheflow/capture"
 	"cacheflow/capture/afpacket"
 	"cacheflow/capture/kernel"
@@ -68,6 +69,11 @@ func (s *session) prepareCapture() (workers int, start func() error, err error) 
 			s.patience = &patience{now: s.now}
 			return 1, func() error {
 				s.capture, s.shards[0].source = k, k.Source()
+				s.reselect = func(next *Live) error {
+					c := &next.Capture
+					k.SetGeneration(generation(&next.Cache))
+					return k.Select(c.Interfaces, c.Direction, c.Directions)
+				}
 				return k.Start()
 			}, nil
 		}
@@ -98,7 +104,7 @@ func (s *session) prepareCapture() (workers int, start func() error, err error) 
 func (s *session) openAFPacket(workers int) error {
 	c := &s.Live.Capture
 	a, err := afpacket.Open(afpacket.Config{
-		Interfaces: c.Interfaces, Workers: workers, RingMemory: c.RingMemory, Sampling: c.Sampling,
+		Interfaces: c.Interfaces, Workers: workers, RingMemory: c.RingMemory, Sampling: c.Sampling, Changing: s.Live.Reload != nil,
 		Direction: map[Direction]afpacket.Direction{
 			DirectionAuto: afpacket.Auto, DirectionIngress: afpacket.IngressOnly, DirectionBoth: afpacket.Both,
 		}[c.Direction],
@@ -111,6 +117,7 @@ func (s *session) openAFPacket(workers int) error {
 		return err
 	}
 	s.capture = a
+	s.reselect = func(next *Live) error { return a.Select(next.Capture.Interfaces) }
 	for i, source := range a.Sources() {
 		s.shards[i].source = source
 	}
@@ -128,9 +135,12 @@ func (s *session) kernelConfig() kernel.Config {
 		Direction: c.Direction, Directions: c.Directions,
 		MaxFlows: s.Live.Cache.Entries / 2,
 		Entries:  c.FirstLevel, Ring: c.FirstRing,
-		Generation: min(s.Live.Cache.Active, s.Live.Cache.Inactive) / 4,
+		Generation: generation(&s.Live.Cache),
 		Now:        s.now,
 		Decoder:    capture.NewDecoder(s.Fragments),
 		Log:        s.Log,
 	}
 }
+
+// generation is how long a generation of the kernel's cache lasts at most.
+func generation(c *cache.Config) time.Duration { return min(c.Active, c.Inactive) / 4 }

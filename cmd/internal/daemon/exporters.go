@@ -2,19 +2,31 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"sync"
 
+	"cacheflow/cache"
 	"cacheflow/cache/flow"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/export"
 )
 
-// exporterLedger returns one exporter's part of the account.
-func exporterLedger(e *export.Exporter) ledger.Exporter {
+// An exporter is one that shards deliver to, or did.
+type exporter struct {
+	*export.Exporter
+	// configured is what it was made of, as a reload compares it.
+	configured export.Config
+	// handed counts the records of the shards that deliver to it no more.
+	handed cache.Sum
+}
+
+// ledger returns the exporter's part of the account, of which the shards that
+// deliver to it have handed over so many records.
+func (e *exporter) ledger(handed cache.Sum) ledger.Exporter {
 	s := e.Stats()
 	l := ledger.Exporter{
-		Name: s.Name, Destination: s.Address, Protocol: s.Protocol.String(),
+		Name: s.Name, Destination: s.Address, Protocol: s.Protocol.String(), Handed: ledgerSum(handed),
 		Made: countSum(s.Made), Queued: countSum(s.Queued), Building: countSum(s.Building), Sent: countSum(s.Sent),
 	}
 	for r, c := range s.Dropped {
@@ -31,6 +43,8 @@ func countSum(c export.Count) ledger.Sum {
 
 // Export implements control.Daemon.
 func (m *Meter) Export(context.Context) (*control.Export, error) {
+	m.changing.RLock()
+	defer m.changing.RUnlock()
 	out := &control.Export{}
 	for _, e := range m.exporters {
 		s := e.Stats()
@@ -56,7 +70,7 @@ func (m *Meter) Export(context.Context) (*control.Export, error) {
 }
 
 // exporterSet is what a shard delivers to.
-type exporterSet []*export.Exporter
+type exporterSet []*exporter
 
 // put hands records to every exporter without waiting; what finds no room is
 // counted there.
@@ -90,34 +104,29 @@ func (x exporterSet) hasRoom(n int) bool {
 	return true
 }
 
-// start runs the exporters; the returned function ends them: it waits until
-// they have sent what is queued, or until its context ends.
-func (x exporterSet) start() (shutdown func(context.Context)) {
-	var running sync.WaitGroup
+// start runs the exporters, until each is shut down.
+func (x exporterSet) start(running *sync.WaitGroup) {
 	for _, e := range x {
 		running.Go(func() { _ = e.Run(context.Background()) }) // Shutdown ends it
 	}
-	return func(ctx context.Context) {
-		var ending sync.WaitGroup
-		for _, e := range x {
-			ending.Go(func() { _ = e.Shutdown(ctx) }) // what it gives up is counted
-		}
-		ending.Wait()
-		running.Wait()
-	}
 }
 
-// sockets returns those of the exporters that are connected.
-func (x exporterSet) sockets() (all []ownSocket) {
+// shutdown ends the exporters: it waits until they have sent what is queued, or
+// until its context ends.
+func (x exporterSet) shutdown(ctx context.Context) {
+	var ending sync.WaitGroup
 	for _, e := range x {
-		local, ok := e.LocalAddr()
-		if remote, reached := e.RemoteAddr(); ok && reached {
-			s := ownSocket{local, remote, flow.ProtocolUDP}
-			if e.Config().Transport != export.UDP {
-				s.protocol = flow.ProtocolTCP
-			}
-			all = append(all, s)
+		ending.Go(func() { _ = e.Shutdown(ctx) }) // what it gives up is counted
+	}
+	ending.Wait()
+}
+
+// without returns the exporters of x that are not in y.
+func (x exporterSet) without(y exporterSet) (rest exporterSet) {
+	for _, e := range x {
+		if !slices.Contains(y, e) {
+			rest = append(rest, e)
 		}
 	}
-	return all
+	return rest
 }

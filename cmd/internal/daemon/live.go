@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -44,6 +45,11 @@ type Live struct {
 	Log   *slog.Logger
 	// Started is called once packets are metered; nil is never called.
 	Started func(*Meter)
+	// Reload is called at a Hangup and where the control socket asks for it, not twice
+	// at once. It finds out what is to be different, has apply take that over from next,
+	// and returns the changes in words. Nil: there is nothing to reload.
+	Reload func(apply func(next *Live) error) (changes []string, err error)
+	Hangup <-chan os.Signal
 }
 
 // session is one run of Live.
@@ -55,13 +61,18 @@ type session struct {
 	control net.Listener
 	routes  *route.Table
 	capture observer
-	set     exporterSet
-	own     *ownExports
-	losses  losses
+	// reselect has the capture take over what can change while it runs.
+	reselect func(next *Live) error
+	own      *ownExports
+	losses   losses
+	running  sync.WaitGroup // the exporters
 	// draining ends the wait for room in the exporters' queues at the end; nil
 	// until the capture has stopped.
 	mu       sync.Mutex
 	draining context.Context
+	// reloading is held during a reload, and guards ended: no reload comes after it.
+	reloading sync.Mutex
+	ended     bool
 	// patience is that of the one shard whose source can wait; nil where none can.
 	patience *patience
 }
@@ -103,18 +114,12 @@ func (s *session) interfaces() []export.Interface {
 // open makes everything that can fail before the first packet.
 func (s *session) open() (err error) {
 	for _, c := range s.Live.Exporters {
-		c.Now, c.Epoch, c.Logger, c.InterfaceTable = s.now, s.epoch, s.Log, s.interfaces
-		c.Unmetered = s.losses.unmetered
-		if !s.MeterOwn {
-			c.Connected = func() { s.own.set(s.set.sockets()) }
-		}
-		e, err := export.New(c)
+		e, err := s.newExporter(c)
 		if err != nil {
 			return err
 		}
-		s.set = append(s.set, e)
+		s.exporters = append(s.exporters, e)
 	}
-	s.exporters = s.set
 	// First the socket: who finds it busy has not begun to capture.
 	if s.Socket != "" {
 		if s.control, err = control.Listen(s.Socket, s.SocketMode); err != nil {
@@ -141,6 +146,27 @@ func (s *session) open() (err error) {
 	return nil
 }
 
+// newExporter makes an exporter, which does not run yet.
+func (s *session) newExporter(c export.Config) (*exporter, error) {
+	e := &exporter{configured: c}
+	c.Now, c.Epoch, c.Logger, c.InterfaceTable = s.now, s.epoch, s.Log, s.interfaces
+	c.Unmetered = s.losses.unmetered
+	if !s.MeterOwn {
+		c.Connected = func() {
+			local, _ := e.LocalAddr()
+			remote, _ := e.RemoteAddr()
+			protocol := uint8(flow.ProtocolUDP)
+			if c.Transport != export.UDP {
+				protocol = flow.ProtocolTCP
+			}
+			s.own.add(e, local, remote, protocol)
+		}
+	}
+	var err error
+	e.Exporter, err = export.New(c)
+	return e, err
+}
+
 // makeShards makes the workers' shards, which have no source yet.
 func (s *session) makeShards(workers int) error {
 	s.cache = s.Live.Cache
@@ -157,23 +183,24 @@ func (s *session) makeShards(workers int) error {
 		if err != nil {
 			return err
 		}
+		sh.swap(s.exporters)
 		s.shards = append(s.shards, sh)
 	}
 	return nil
 }
 
 // deliver does not make a shard wait while it meters, or for a bounded time only.
-func (s *session) deliver(rs []flow.Record) error {
+func (s *session) deliver(set exporterSet, rs []flow.Record) error {
 	s.mu.Lock()
 	draining := s.draining
 	s.mu.Unlock()
 	if draining == nil {
 		if s.patience != nil {
-			s.patience.await(func() bool { return s.set.hasRoom(len(rs)) })
+			s.patience.await(func() bool { return set.hasRoom(len(rs)) })
 		}
-		return s.set.put(rs)
+		return set.put(rs)
 	}
-	s.set.putWait(draining, rs)
+	set.putWait(draining, rs)
 	return nil
 }
 
@@ -186,15 +213,16 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	tasks.Go(func() error { return watchClock(background, s.clock.Epoch, s.Log) })
 	tasks.Go(func() error { return s.losses.watch(background) })
 	if s.control != nil {
-		server := &control.Server{Daemon: &s.Meter, Version: s.Version}
+		server := &control.Server{Daemon: served{&s.Meter, s}, Version: s.Version}
 		tasks.Go(func() error { return server.Serve(background, s.control) })
 	}
-	shutdown := s.set.start()
+	s.exporters.start(&s.running)
 
 	shards, metering := errgroup.WithContext(background)
 	for _, sh := range s.shards {
 		shards.Go(func() error { return sh.run(context.Background()) }) // its source ends it
 	}
+	tasks.Go(func() error { return s.awaitHangups(background) })
 	if s.Started != nil {
 		s.Started(&s.Meter)
 	}
@@ -203,6 +231,7 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	case <-background.Done(): // a task failed
 	case <-metering.Done(): // a shard failed
 	}
+	s.endReloads()
 	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
 	s.mu.Lock()
@@ -212,7 +241,8 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 		s.Log.Error("end the capture", "err", err)
 	}
 	err := shards.Wait()
-	shutdown(drain)
+	s.exporters.shutdown(drain)
+	s.running.Wait()
 	l, lerr := s.Meter.Ledger(context.Background())
 	if l != nil {
 		l.Quiet = true

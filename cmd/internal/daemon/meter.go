@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"cacheflow/cache"
@@ -9,15 +10,20 @@ import (
 	"cacheflow/capture"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
-	"cacheflow/export"
 )
 
 // A Meter is a running set of shards with the exporters that they feed: what
-// the control socket and the ledger ask. Its fields are set before it runs.
+// the control socket and the ledger ask. Its fields are set before it runs; those
+// that a reload changes are guarded by changing.
 type Meter struct {
-	shards    []*shard
-	exporters []*export.Exporter
-	cache     cache.Config // of one shard
+	shards []*shard
+
+	changing  sync.RWMutex
+	exporters exporterSet
+	leaving   exporterSet      // that shards deliver to no more, and that send what is queued
+	removed   *ledger.Exporter // the sum of those that have ended; nil where there are none
+	cache     cache.Config     // of one shard
+
 	// now is the timeline, and epoch the wall time of its zero.
 	now   func() flow.Time
 	epoch func() time.Time
@@ -28,10 +34,13 @@ type Meter struct {
 // Ledger takes every owner's part of the account. Quiet is for the caller to
 // set.
 func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
+	m.changing.RLock()
+	defer m.changing.RUnlock()
 	l := &ledger.Ledger{Time: time.Now()}
 	var counters []capture.Counters
 	var stats cache.Stats
 	var content, ignored, delivered cache.Sum
+	handed := map[*exporter]cache.Sum{}
 	for _, s := range m.shards {
 		err := s.ask(ctx, func() {
 			counters = s.source.AppendCounters(counters)
@@ -46,6 +55,7 @@ func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
 			addSum(&content, s.table.Content())
 			addSum(&ignored, s.ownIgnored)
 			addSum(&delivered, s.delivered)
+			s.addHanded(handed)
 		})
 		if err != nil {
 			return nil, err
@@ -55,10 +65,24 @@ func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
 	l.Ignored = []ledger.Term{{Reason: "own export", Sum: ledgerSum(ignored)}}
 	l.Cache = ledger.NewCache(&stats, content)
 	l.Records = ledgerSum(delivered)
-	for _, e := range m.exporters {
-		l.Exporters = append(l.Exporters, exporterLedger(e))
-	}
+	l.Exporters = m.exporterLedgers(handed)
 	return l, nil
+}
+
+// exporterLedgers returns the exporters' part of the account. changing is held.
+func (m *Meter) exporterLedgers(handed map[*exporter]cache.Sum) (all []ledger.Exporter) {
+	for _, e := range m.exporters {
+		all = append(all, e.ledger(handed[e]))
+	}
+	for _, e := range m.leaving {
+		l := e.ledger(e.handed)
+		l.Name += " (removed)"
+		all = append(all, l)
+	}
+	if m.removed != nil {
+		all = append(all, *m.removed)
+	}
+	return all
 }
 
 // Cache implements control.Daemon.
@@ -77,9 +101,11 @@ func (m *Meter) Cache(ctx context.Context, q control.CacheQuery) (*control.Cache
 	}
 	c := &control.Cache{}
 	c.SetTable(&stats, time.Duration(m.now()))
+	m.changing.RLock()
 	c.MemoryOctets = m.cache.Memory() * int64(len(m.shards))
 	c.ActiveTimeoutMilliseconds = m.cache.Active.Milliseconds()
 	c.InactiveTimeoutMilliseconds = m.cache.Inactive.Milliseconds()
+	m.changing.RUnlock()
 	c.Matched = selection.Matched
 	view := control.Context{Boot: m.epoch(), Name: m.name}
 	records := selection.Records()
@@ -133,7 +159,10 @@ const (
 // it drops.
 func (m *Meter) waitForRoom(ctx context.Context) {
 	for range 100 {
-		if exporterSet(m.exporters).hasRoom(clearBatch) || ctx.Err() != nil {
+		m.changing.RLock()
+		exporters := m.exporters
+		m.changing.RUnlock()
+		if exporters.hasRoom(clearBatch) || ctx.Err() != nil {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -174,6 +203,12 @@ func addSum(s *cache.Sum, o cache.Sum) {
 	s.Flows += o.Flows
 	s.Packets += o.Packets
 	s.Octets += o.Octets
+}
+
+func subSum(s *cache.Sum, o cache.Sum) {
+	s.Flows -= o.Flows
+	s.Packets -= o.Packets
+	s.Octets -= o.Octets
 }
 
 func ledgerSum(s cache.Sum) ledger.Sum {

@@ -1,7 +1,10 @@
 package daemon
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"cacheflow/cache"
@@ -12,12 +15,8 @@ import (
 // that they are not metered: otherwise each record would make another.
 type ownExports struct {
 	pairs atomic.Pointer[[]ownPair]
-}
-
-// ownSocket is a socket of an exporter, and the IP protocol of its packets.
-type ownSocket struct {
-	local, remote netip.AddrPort
-	protocol      uint8
+	mu    sync.Mutex // guards known
+	known map[*exporter]ownPair
 }
 
 // ownPair is one exporter's socket, laid out as a flow.Key has it.
@@ -28,15 +27,32 @@ type ownPair struct {
 	protocol         uint8
 }
 
-// set replaces the known sockets. Any goroutine may call it.
-func (o *ownExports) set(sockets []ownSocket) {
-	pairs := make([]ownPair, 0, len(sockets))
-	for _, s := range sockets {
-		p := ownPair{srcPort: s.local.Port(), dstPort: s.remote.Port(), protocol: s.protocol}
-		p.version, p.src = keyAddr(s.local.Addr())
-		_, p.dst = keyAddr(s.remote.Addr())
-		pairs = append(pairs, p)
+// add makes an exporter's socket known, whose packets have an IP protocol. Any goroutine
+// may call it.
+func (o *ownExports) add(e *exporter, local, remote netip.AddrPort, protocol uint8) {
+	p := ownPair{srcPort: local.Port(), dstPort: remote.Port(), protocol: protocol}
+	p.version, p.src = keyAddr(local.Addr())
+	_, p.dst = keyAddr(remote.Addr())
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.known == nil {
+		o.known = map[*exporter]ownPair{}
 	}
+	o.known[e] = p
+	o.publish()
+}
+
+// remove forgets an exporter's socket. Any goroutine may call it.
+func (o *ownExports) remove(e *exporter) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.known, e)
+	o.publish()
+}
+
+// publish lets the shards have what is known. mu is held.
+func (o *ownExports) publish() {
+	pairs := slices.Collect(maps.Values(o.known))
 	o.pairs.Store(&pairs)
 }
 

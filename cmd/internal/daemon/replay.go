@@ -48,10 +48,10 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 		if err != nil {
 			return nil, err
 		}
-		exporters = append(exporters, e)
+		exporters = append(exporters, &exporter{Exporter: e})
 	}
 	m.exporters = exporters
-	s, err := newShard(r.Source, r.Cache, &ownExports{}, func(rs []flow.Record) error {
+	s, err := newShard(r.Source, r.Cache, &ownExports{}, func(exporters exporterSet, rs []flow.Record) error {
 		for _, e := range exporters {
 			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
 		}
@@ -66,16 +66,19 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	if r.Progress != nil {
 		s.progress = func() { r.Progress(s.read) }
 	}
+	s.swap(exporters)
 	m.shards = []*shard{s}
 	m.now = func() flow.Time { return s.horizon }
 
-	shutdown := exporters.start()
+	var running sync.WaitGroup
+	exporters.start(&running)
 	if err = r.wait(ctx, &reached); err == nil {
 		err = s.run(ctx)
 	}
 	drain, cancel := context.WithTimeout(ctx, r.Drain)
 	defer cancel()
-	shutdown(drain)
+	exporters.shutdown(drain)
+	running.Wait()
 	if err == nil {
 		err = ctx.Err()
 	}

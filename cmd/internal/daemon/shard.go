@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
+	"time"
 
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
@@ -15,6 +17,8 @@ const (
 	readBatch   = 256  // observations per Read
 	expireBatch = 1024 // flows that may end between two Reads
 	outBatch    = 256  // records that are handed over at once
+	// passPause is how often pass looks.
+	passPause = 100 * time.Millisecond
 )
 
 // A shard is one worker: a source, the table that its observations go to, and
@@ -24,8 +28,11 @@ type shard struct {
 	source capture.Source
 	table  *cache.Table
 	own    *ownExports
-	// deliver hands records over; they are valid during the call only.
-	deliver func([]flow.Record) error
+	// deliver hands records over to a set; they are valid during the call only.
+	deliver func(exporterSet, []flow.Record) error
+	set     exporterSet
+	// joined has, of each exporter of the set, what had been delivered before it came.
+	joined map[*exporter]cache.Sum
 
 	horizon flow.Time
 	read    uint64 // observations that the source handed over
@@ -45,9 +52,9 @@ type shard struct {
 
 // newShard makes a shard with an empty table. Config's Alloc and Emit are the
 // shard's.
-func newShard(source capture.Source, c cache.Config, own *ownExports, deliver func([]flow.Record) error) (*shard, error) {
+func newShard(source capture.Source, c cache.Config, own *ownExports, deliver func(exporterSet, []flow.Record) error) (*shard, error) {
 	s := &shard{
-		source: source, own: own, deliver: deliver,
+		source: source, own: own, deliver: deliver, joined: map[*exporter]cache.Sum{},
 		out:  make([]flow.Record, 0, outBatch),
 		asks: make(chan func()), stopped: make(chan struct{}),
 	}
@@ -113,10 +120,55 @@ func (s *shard) flushOut() {
 		s.delivered.Packets += s.out[i].Packets
 		s.delivered.Octets += s.out[i].Octets
 	}
-	if err := s.deliver(s.out); err != nil && s.failed == nil {
+	if err := s.deliver(s.set, s.out); err != nil && s.failed == nil {
 		s.failed = err
 	}
 	s.out = s.out[:0]
+}
+
+// swap has what is delivered from now on go to set. Who is not in it is told what
+// this shard had handed to him.
+func (s *shard) swap(set exporterSet) {
+	for e, before := range s.joined {
+		if !slices.Contains(set, e) {
+			addSum(&e.handed, s.delivered)
+			subSum(&e.handed, before)
+			delete(s.joined, e)
+		}
+	}
+	for _, e := range set {
+		if _, ok := s.joined[e]; !ok {
+			s.joined[e] = s.delivered
+		}
+	}
+	s.set = set
+}
+
+// addHanded adds what each exporter of the set has been handed.
+func (s *shard) addHanded(handed map[*exporter]cache.Sum) {
+	for e, before := range s.joined {
+		sum := handed[e]
+		addSum(&sum, s.delivered)
+		subSum(&sum, before)
+		handed[e] = sum
+	}
+}
+
+// pass returns once the shard has metered everything up to a time, or has stopped.
+func (s *shard) pass(t flow.Time) {
+	for passed := false; ; time.Sleep(passPause) {
+		_ = s.ask(context.Background(), func() { // such an ask is always answered
+			select {
+			case <-s.stopped:
+				passed = true
+			default:
+				passed = s.horizon >= t
+			}
+		})
+		if passed {
+			return
+		}
+	}
 }
 
 // close closes the source. The shard does not run, or has stopped.

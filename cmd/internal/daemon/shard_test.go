@@ -49,17 +49,22 @@ func testCache() cache.Config {
 // Our own export datagrams are not metered, and nothing else is left out: what
 // the source handed over is ignored or observed, to the packet.
 func TestOwnExportsAreIgnored(t *testing.T) {
-	exporter, collector := netip.MustParseAddrPort("192.0.2.1:40000"), netip.MustParseAddrPort("192.0.2.9:2055")
-	exporter6, collector6 := netip.MustParseAddrPort("[2001:db8::1]:40000"), netip.MustParseAddrPort("[2001:db8::9]:2055")
-	other := netip.MustParseAddrPort("192.0.2.1:40001")
+	local, collector := netip.MustParseAddrPort("192.0.2.1:40000"), netip.MustParseAddrPort("192.0.2.9:2055")
+	local6, collector6 := netip.MustParseAddrPort("[2001:db8::1]:40000"), netip.MustParseAddrPort("[2001:db8::9]:2055")
+	other, gone := netip.MustParseAddrPort("192.0.2.1:40001"), netip.MustParseAddrPort("192.0.2.1:40002")
 	batch := []flow.Packet{
-		udp(exporter, collector, 1), udp(other, collector, 2), udp(collector, exporter, 3),
-		udp(exporter6, collector6, 4), udp(exporter, collector, 5), udp(exporter, exporter, 6),
+		udp(local, collector, 1), udp(other, collector, 2), udp(collector, local, 3),
+		udp(local6, collector6, 4), udp(local, collector, 5), udp(local, local, 6), udp(gone, collector, 7),
 	}
 	own := &ownExports{}
-	own.set([]ownSocket{{exporter, collector, flow.ProtocolUDP}, {exporter6, collector6, flow.ProtocolUDP}, {other, collector, flow.ProtocolTCP}})
+	removed := &exporter{}
+	own.add(removed, gone, collector, flow.ProtocolUDP)
+	own.add(&exporter{}, local, collector, flow.ProtocolUDP)
+	own.add(&exporter{}, local6, collector6, flow.ProtocolUDP)
+	own.add(&exporter{}, other, collector, flow.ProtocolTCP)
+	own.remove(removed)
 	var records []flow.Record
-	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), own, func(rs []flow.Record) error {
+	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), own, func(_ exporterSet, rs []flow.Record) error {
 		records = append(records, rs...)
 		return nil
 	})
@@ -69,18 +74,18 @@ func TestOwnExportsAreIgnored(t *testing.T) {
 	if err := s.run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if len(records) != 3 {
-		t.Errorf("%d records, want 3", len(records))
+	if len(records) != 4 {
+		t.Errorf("%d records, want 4", len(records))
 	}
-	if s.ownIgnored.Packets != 3 || s.read != 6 || s.table.Stats().Observed.Packets != 3 {
-		t.Errorf("handed over %d, ignored %d, observed %d; want 6, 3, 3", s.read, s.ownIgnored.Packets, s.table.Stats().Observed.Packets)
+	if s.ownIgnored.Packets != 3 || s.read != 7 || s.table.Stats().Observed.Packets != 4 {
+		t.Errorf("handed over %d, ignored %d, observed %d; want 7, 3, 4", s.read, s.ownIgnored.Packets, s.table.Stats().Observed.Packets)
 	}
 }
 
 func TestShardStopsWhenNobodyTakesItsRecords(t *testing.T) {
 	full := errors.New("disk full")
 	batch := []flow.Packet{udp(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), 1)}
-	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), &ownExports{}, func([]flow.Record) error { return full })
+	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), &ownExports{}, func(exporterSet, []flow.Record) error { return full })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +101,7 @@ func TestAsk(t *testing.T) {
 	for i := range 1000 {
 		src.batches = append(src.batches, []flow.Packet{udp(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), flow.Time(i))})
 	}
-	s, err := newShard(src, testCache(), &ownExports{}, func([]flow.Record) error { return nil })
+	s, err := newShard(src, testCache(), &ownExports{}, func(exporterSet, []flow.Record) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func (l *Ledger) Balance() []Identity {
 	b.firstLevel(&total.FirstLevel)
 	l.balanceCache(&b, Sum{total.Observations, total.Packets, total.Octets})
 	for i := range l.Exporters {
-		l.Exporters[i].balance(&b, l.Records)
+		l.Exporters[i].balance(&b)
 	}
 	return b
 }
@@ -97,9 +97,9 @@ func (l *Ledger) balanceCache(b *balance, metered Sum) {
 	b.sums("records", "records", "ended = handed to the exporters", ended, l.Records)
 }
 
-func (e *Exporter) balance(b *balance, records Sum) {
+func (e *Exporter) balance(b *balance) {
 	scope := "exporter " + e.Name
-	b.sums(scope, "records", "handed to the exporters = made", records, e.Made)
+	b.sums(scope, "records", "handed to it = made", e.Handed, e.Made)
 	out := total(e.Dropped)
 	out.Add(e.Queued)
 	out.Add(e.Building)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"cacheflow/cache"
@@ -83,18 +84,42 @@ func NewCache(s *cache.Stats, content cache.Sum) Cache {
 	return c
 }
 
-// Exporter is one exporting process's part, in records; Made is counted where
-// the records enter, Sent where their datagram was accepted by the socket.
+// Exporter is one exporting process's part, in records; Handed is counted by who
+// hands them over, Made where they enter, Sent where their datagram was accepted by
+// the socket. One that a reload removed has "(removed)" behind its name until it has
+// sent what was queued; then it is part of Removed.
 type Exporter struct {
 	Name        string `json:"name"`
 	Destination string `json:"destination"`
 	Protocol    string `json:"protocol"`
 
+	Handed   Sum    `json:"handed"` // while it was there
 	Made     Sum    `json:"made"`
 	Queued   Sum    `json:"queued"`   // waiting for the encoder now
 	Building Sum    `json:"building"` // in datagrams that are not sent yet
 	Sent     Sum    `json:"sent"`
 	Dropped  []Term `json:"dropped"`
+}
+
+// Removed is the name of the exporter that sums up those that a reload removed and
+// that have ended. No other has a blank in its name.
+const Removed = "all removed"
+
+// Add adds the counts of o to e.
+func (e *Exporter) Add(o *Exporter) {
+	e.Handed.Add(o.Handed)
+	e.Made.Add(o.Made)
+	e.Queued.Add(o.Queued)
+	e.Building.Add(o.Building)
+	e.Sent.Add(o.Sent)
+	for _, d := range o.Dropped {
+		at := slices.IndexFunc(e.Dropped, func(t Term) bool { return t.Reason == d.Reason })
+		if at < 0 {
+			e.Dropped = append(e.Dropped, d)
+		} else {
+			e.Dropped[at].Add(d.Sum)
+		}
+	}
 }
 
 func sum(s cache.Sum) Sum { return Sum{s.Flows, s.Packets, s.Octets} }

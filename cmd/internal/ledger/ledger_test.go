@@ -70,7 +70,7 @@ func closed(r *rand.Rand, shared bool) *Ledger {
 	l.Records = total(l.Cache.Ended)
 	for i := range 2 {
 		e := Exporter{Name: fmt.Sprintf("collector%d", i), Destination: "192.0.2.1:2055", Protocol: "netflow9",
-			Made: l.Records, Queued: some(), Building: some(), Dropped: []Term{{"queue full", some()}, {"too large", some()}}}
+			Handed: l.Records, Made: l.Records, Queued: some(), Building: some(), Dropped: []Term{{"queue full", some()}, {"too large", some()}}}
 		e.Sent = Sum{e.Made.Count, e.Made.Packets, e.Made.Octets}
 		for _, o := range []Sum{e.Queued, e.Building, e.Dropped[0].Sum, e.Dropped[1].Sum} {
 			e.Sent = Sum{e.Sent.Count - o.Count, e.Sent.Packets - o.Packets, e.Sent.Octets - o.Octets}

@@ -113,7 +113,10 @@ func (p *printer) metering(l *Ledger) {
 
 func (p *printer) exporter(e *Exporter) {
 	p.heading("EXPORTER "+e.Name, "records", "packets", "octets")
-	fmt.Fprintf(p.w, "  %s to %s\n", e.Protocol, e.Destination)
+	if e.Destination != "" {
+		fmt.Fprintf(p.w, "  %s to %s\n", e.Protocol, e.Destination)
+	}
+	p.sum("handed to it", e.Handed)
 	p.sum("made", e.Made)
 	p.sum("queued", e.Queued)
 	p.sum("building", e.Building)
