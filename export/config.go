@@ -27,9 +27,8 @@ type Config struct {
 	// called again, but not more often than each Reconnect; 0 is 60 s (RFC 7011 §10.4.4).
 	Transport Transport
 	Reconnect time.Duration
-	// TLS returns what TLS needs, at each attempt to connect, so that certificates may
-	// change meanwhile. Without a ServerName it is the host of Address.
-	TLS func() (*tls.Config, error)
+	// Identity is asked at each attempt to connect by TLS.
+	Identity Identity
 	// Source is the local address to send from; the zero Addr leaves it to the
 	// kernel.
 	Source netip.Addr
@@ -96,6 +95,14 @@ type Config struct {
 	// Logger is told when the collector is reached, lost and found again; nil
 	// is nobody.
 	Logger *slog.Logger
+}
+
+// Identity is by what an exporter and its collector know each other. It is a value, so that
+// configurations can be compared.
+type Identity interface {
+	// Client returns what TLS needs, as it is now: certificates may have changed.
+	// Without a ServerName it is the host that is connected to.
+	Client() (*tls.Config, error)
 }
 
 // Defaults and bounds of Config.
@@ -177,7 +184,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("unknown %s", c.Transport)
 	case c.Transport.isStream() && c.Protocol != IPFIX:
 		return fmt.Errorf("%s: %s only, not %s", c.Transport, IPFIX, c.Protocol)
-	case c.Transport == TLS && c.TLS == nil:
+	case c.Transport == TLS && c.Identity == nil:
 		return errors.New("no certificates for TLS")
 	case c.Reconnect < 0:
 		return fmt.Errorf("connect again after %v: want more than 0", c.Reconnect)

@@ -105,7 +105,7 @@ func (c Config) dialStream(ctx context.Context, address string, source netip.Add
 
 // secure agrees on TLS. Nothing is sent before.
 func (s *stream) secure(ctx context.Context, c *Config, address string) error {
-	cfg, err := c.TLS()
+	cfg, err := c.Identity.Client()
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,11 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// identity is an Identity made of a function.
+type identity func() (*tls.Config, error)
+
+func (f identity) Client() (*tls.Config, error) { return f() }
+
 // authority signs certificates.
 type authority struct {
 	t    testing.TB
@@ -98,9 +103,9 @@ func secured(t testing.TB, transport Transport) (Config, *tls.Config) {
 	}
 	a := newAuthority(t, "ca")
 	server, client := a.pair("collector.example", time.Time{}), a.pair("exporter.example", time.Time{})
-	cfg.TLS = func() (*tls.Config, error) {
+	cfg.Identity = identity(func() (*tls.Config, error) {
 		return &tls.Config{RootCAs: a.pool(), Certificates: []tls.Certificate{client}, ServerName: "collector.example"}, nil
-	}
+	})
 	return cfg, &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: a.pool(), ClientAuth: tls.RequireAndVerifyClientCert}
 }
 
@@ -134,13 +139,13 @@ func TestOpenSSLRefuses(t *testing.T) {
 				e := startExporter(t, Config{
 					Protocol: IPFIX, Transport: TLS, Address: s.address, Reconnect: 100 * time.Millisecond,
 					Logger: slog.New(slog.NewTextHandler(&log, nil)),
-					TLS: func() (*tls.Config, error) {
+					Identity: identity(func() (*tls.Config, error) {
 						c := &tls.Config{RootCAs: k.trust.pool(), ServerName: "collector.example", MinVersion: tls.VersionTLS12, MaxVersion: version}
 						if k.client != nil {
 							c.Certificates = []tls.Certificate{*k.client}
 						}
 						return c, nil
-					},
+					}),
 				})
 				e.Put(records(100))
 				time.Sleep(time.Second)

@@ -165,7 +165,7 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		}
 		out = append(out, export.Config{
 			Name: x.Name, Protocol: p, Address: x.Destination, Source: x.Source,
-			Transport: transport, Reconnect: x.Reconnect, TLS: files.Client,
+			Transport: transport, Reconnect: x.Reconnect, Identity: files,
 			DSCP: uint8(x.DSCP), TTL: uint8(x.TTL),
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
 			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,
