@@ -23,6 +23,11 @@ type Config struct {
 	// Address is the collector's host:port; the host is an address literal or a
 	// name that Run resolves. A Session does not need it.
 	Address string
+	// File is where records are written to instead of being sent. Address is then its Path.
+	File File
+	// Line appends a record as a JSON object, without the end of the line; epoch is the
+	// wall time of flow.Time 0 in milliseconds since 1970. JSON needs it.
+	Line func(b []byte, r *flow.Record, epoch int64) []byte
 	// Transport carries the messages; all but UDP are for IPFIX only. Whoever hangs up is
 	// called again, but not more often than each Reconnect; 0 is 60 s (RFC 7011 §10.4.4).
 	Transport Transport
@@ -47,7 +52,8 @@ type Config struct {
 	EngineType, EngineID uint8
 
 	// MTU is the largest message in octets, between MinMTU and MaxMTU; 0 is DefaultMTU, or
-	// NetFlow v5's full 30 records (1464), or over TCP and TLS DefaultStreamMTU.
+	// NetFlow v5's full 30 records (1464), or over TCP and TLS DefaultStreamMTU, or MaxMTU
+	// in files: a message, or a block of lines, is what is written at once.
 	MTU int
 	// TemplatePackets and TemplateInterval are how often templates are sent
 	// again: after so many datagrams, or so much cache time, whichever comes
@@ -133,6 +139,11 @@ const (
 
 // withDefaults returns c completed, or an error that names the wrong field.
 func (c Config) withDefaults() (Config, error) {
+	if c.File.Path != "" {
+		c.Address, c.Rate = c.File.Path, -1
+		def(&c.Protocol, IPFIX)
+		def(&c.MTU, MaxMTU)
+	}
 	def(&c.Protocol, NetFlow9)
 	if c.Protocol == NetFlow5 {
 		def(&c.MTU, header5+maxRecords5*record5)
@@ -176,8 +187,16 @@ func def[T comparable](v *T, d T) {
 
 func (c *Config) check() error {
 	switch {
-	case c.Protocol != NetFlow5 && c.Protocol != NetFlow9 && c.Protocol != IPFIX:
+	case c.Protocol != NetFlow5 && c.Protocol != NetFlow9 && c.Protocol != IPFIX && c.Protocol != JSON:
 		return fmt.Errorf("unknown %s", c.Protocol)
+	case c.File.Path != "" && scanners[c.Protocol] == nil:
+		return fmt.Errorf("%s has no file format: want ipfix or json", c.Protocol)
+	case c.Protocol == JSON && (c.File.Path == "" || c.Line == nil):
+		return errors.New("json is for files, and needs what makes a line")
+	case c.File.Period < 0:
+		return fmt.Errorf("files of %v: want more than 0", c.File.Period)
+	case c.File.Size < 0 || c.File.Size > 0 && c.File.Size < 4*int64(packedLimit(c.MTU)):
+		return fmt.Errorf("files of %d octets: want at least four messages of %d", c.File.Size, c.MTU)
 	case c.MTU < MinMTU || c.MTU > MaxMTU:
 		return fmt.Errorf("MTU %d: want %d to %d octets", c.MTU, MinMTU, MaxMTU)
 	case int(c.Transport) >= len(transportNames):

@@ -26,14 +26,15 @@ type Exporter struct {
 
 	attempted time.Time // when Run last tried to connect
 
-	mu     sync.Mutex // guards what follows
-	queue  queue
-	stats  Stats
-	state  state
-	local  netip.AddrPort
-	cancel context.CancelFunc // ends Run; nil until it is called
-	waited bool               // PutWait or Shutdown was called
-	latest flow.Time          // the largest Expired of a record that was put
+	mu      sync.Mutex // guards what follows
+	queue   queue
+	stats   Stats
+	state   state
+	local   netip.AddrPort
+	reached bool               // the socket is connected, or the files can be written
+	cancel  context.CancelFunc // ends Run; nil until it is called
+	waited  bool               // PutWait or Shutdown was called
+	latest  flow.Time          // the largest Expired of a record that was put
 }
 
 type state uint8
@@ -54,7 +55,12 @@ func New(cfg Config) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAddress(cfg.Address, cfg.Source); err != nil {
+	if cfg.File.Path != "" {
+		err = CheckFilePath(cfg.File.Path)
+	} else {
+		err = checkAddress(cfg.Address, cfg.Source)
+	}
+	if err != nil {
 		return nil, err
 	}
 	e := &Exporter{
@@ -207,6 +213,13 @@ func (e *Exporter) RemoteAddr() (netip.AddrPort, bool) {
 	return e.stats.Collector, e.stats.Collector.IsValid()
 }
 
+// Reached reports whether Run has connected its socket, or has begun to write files.
+func (e *Exporter) Reached() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.reached
+}
+
 // Run sends what is put, until Shutdown has drained the queue (then it returns
 // nil) or ctx ends (then it drops what is left and returns ctx's error). While
 // the collector's name does not resolve, or its address cannot be used, Run
@@ -337,10 +350,15 @@ func (e *Exporter) wait(ctx context.Context, d time.Duration) error {
 
 func (e *Exporter) connected(sock socket) {
 	e.mu.Lock()
+	e.reached = true
 	e.local, e.stats.Collector = addrPort(sock.LocalAddr()), addrPort(sock.RemoteAddr())
 	e.mu.Unlock()
-	e.cfg.Logger.Info("exporting", "exporter", e.cfg.Name, "protocol", e.cfg.Protocol,
-		"source", sock.LocalAddr(), "collector", sock.RemoteAddr())
+	log := e.cfg.Logger.With("exporter", e.cfg.Name, "protocol", e.cfg.Protocol)
+	if path := e.cfg.File.Path; path != "" {
+		log.Info("exporting to files", "path", path)
+	} else {
+		log.Info("exporting", "source", sock.LocalAddr(), "collector", sock.RemoteAddr())
+	}
 	if e.cfg.Connected != nil {
 		e.cfg.Connected()
 	}

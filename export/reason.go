@@ -23,6 +23,7 @@ const (
 	NoSource     // the source address is no longer this host's
 	OtherError   // any other errno
 	Hangup       // TCP: not acknowledged when the connection ended
+	NotWritten   // its file could not be written
 
 	NoCollector // Shutdown while the collector's name or address was not usable
 	Unsent      // not sent by the time that Shutdown or Run's context left
@@ -45,6 +46,7 @@ var reasonNames = [Reasons]string{
 	NoSource:     "source address gone",
 	OtherError:   "other error",
 	Hangup:       "connection lost",
+	NotWritten:   "file not written",
 	NoCollector:  "no collector",
 	Unsent:       "unsent at shutdown",
 }

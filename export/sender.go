@@ -13,8 +13,9 @@ import (
 type sender struct {
 	e       *Exporter
 	sock    socket
-	stream  *stream // sock, where it is one; nil while there is no connection
-	ended   Reason  // why nothing will be sent any more
+	stream  *stream     // sock, where it is one; nil while there is no connection
+	ended   Reason      // why nothing will be sent any more
+	files   *fileWriter // sock, where it writes to files
 	session *Session
 	pacer   pacer
 	gentle  bool            // pacer is that of GentleRate
@@ -60,14 +61,16 @@ func (s *sender) use(sock socket) {
 	_, bursts := sock.(burster)
 	s.sock, s.renewed, s.singly = sock, time.Time{}, !bursts
 	s.stream, _ = sock.(*stream)
+	s.files, _ = sock.(*fileWriter)
 }
 
 // live tells whether a clock drives the session; else the records do.
 func (s *sender) live() bool { return s.e.cfg.Now != nil }
 
-// greet announces at the start of a session what the collector must know.
+// greet announces at the start of a session what the collector must know. A file without
+// flows has none of it.
 func (s *sender) greet() {
-	if s.live() {
+	if s.live() && s.files == nil {
 		s.session.SendTemplates(s.present())
 		s.depart()
 	}
@@ -140,7 +143,9 @@ func (s *sender) take() (n int, last bool) {
 // encode feeds the session, and sends what that fills.
 func (s *sender) encode(rs []flow.Record) {
 	if s.live() {
-		s.session.Tick(s.present())
+		s.present()
+		s.rotate()
+		s.session.Tick(s.now)
 	}
 	if s.stream != nil {
 		s.settle(s.stream)
@@ -153,6 +158,7 @@ func (s *sender) encode(rs []flow.Record) {
 		if !s.live() {
 			s.advance(r.Expired)
 		}
+		s.rotate()
 		if why := s.session.Append(r, s.now); why != None {
 			s.skip(r, why)
 		}
@@ -190,8 +196,9 @@ func (s *sender) pause() time.Duration {
 		return pause
 	}
 	now := s.e.cfg.Now()
+	pause = s.untilRotation(pause)
 	if due, ok := s.session.next(); ok {
-		return min(pause, max(0, due.Sub(now)))
+		pause = min(pause, max(0, due.Sub(now)))
 	}
 	return pause
 }
@@ -384,7 +391,7 @@ func (s *sender) sleep(d time.Duration) {
 // report tells once that datagrams begin to fail, and once that none has failed
 // for a while.
 func (s *sender) report(why Reason) {
-	if why == s.trouble && why == None || why == Unsent {
+	if why == s.trouble && why == None || why == Unsent || why == NotWritten {
 		return
 	}
 	log, now := s.e.cfg.Logger, time.Now()

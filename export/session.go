@@ -56,6 +56,7 @@ var formats = map[Protocol]format{
 	NetFlow5: {header: header5, seal: seal5},
 	NetFlow9: {header: header9, templateSet: 0, optionsSet: 1, seal: seal9},
 	IPFIX:    {header: header10, templateSet: 2, optionsSet: 3, seal: seal10},
+	JSON:     {seal: sealLines},
 }
 
 // NewSession returns a session that hands its finished messages to sink, in
@@ -72,7 +73,8 @@ func NewSession(cfg Config, sink func(*Message)) (*Session, error) {
 func newSession(cfg Config, sink func(*Message)) *Session {
 	s := &Session{cfg: cfg, sink: sink, format: formats[cfg.Protocol], buf: make([]byte, 0, cfg.MTU)}
 	s.led = cfg.Transport.isStream()
-	if cfg.Protocol != NetFlow5 {
+	s.announced = cfg.File.Path != "" // nothing is lost on the way to a file: the first message with data leads with templates
+	if cfg.Protocol.hasTemplates() {
 		s.templates = newTemplates(&cfg)
 		s.options = newOptions(&s.cfg, &s.templates)
 	}
@@ -82,8 +84,11 @@ func newSession(cfg Config, sink func(*Message)) *Session {
 // Append puts r into a message. It returns None, or the Reason why this
 // protocol cannot carry r, which then is in no message.
 func (s *Session) Append(r *flow.Record, now flow.Time) Reason {
-	if s.cfg.Protocol == NetFlow5 {
+	switch s.cfg.Protocol {
+	case NetFlow5:
 		return s.append5(r, now)
+	case JSON:
+		return s.appendLine(r, now)
 	}
 	t := s.templates.pick(r)
 	if t == nil {
@@ -133,7 +138,7 @@ func (s *Session) next() (flow.Time, bool) {
 	if due, open := s.Due(); open {
 		return due, true
 	}
-	return min(s.refreshAt(), s.optionsAt()), s.announced
+	return min(s.refreshAt(), s.optionsAt()), s.announced && s.cfg.File.Path == ""
 }
 
 // Flush finishes the open message, if there is one. Its header time is now, or

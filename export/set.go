@@ -98,7 +98,7 @@ func (s *Session) refreshAt() flow.Time {
 // message with data then leads with them once more (RFC 3954 §7). NetFlow v5
 // has none.
 func (s *Session) SendTemplates(now flow.Time) {
-	if s.cfg.Protocol == NetFlow5 {
+	if !s.cfg.Protocol.hasTemplates() {
 		return
 	}
 	s.Flush(now)
@@ -165,6 +165,9 @@ func (s *Session) sendOptions(now flow.Time, which func(*options) bool) {
 // should know last. Where nothing was sent before, nobody has the templates for it.
 func (s *Session) Report(now flow.Time) {
 	s.Flush(now)
+	if s.cfg.File.Path != "" && !s.led {
+		return // and it has no templates
+	}
 	if s.announced && slices.ContainsFunc(s.options, (*options).isStatistics) {
 		s.sendOptions(now, (*options).isStatistics)
 	}

@@ -31,6 +31,9 @@ type burster interface {
 // dial resolves address and connects a socket to it, from source's address and port as
 // far as these are given. By UDP nothing is sent.
 func (c Config) dial(ctx context.Context, address string, source netip.AddrPort) (socket, error) {
+	if c.File.Path != "" {
+		return newFileWriter(c)
+	}
 	if c.Transport.isStream() {
 		return c.dialStream(ctx, address, source.Addr())
 	}
@@ -155,6 +158,7 @@ var errnoReasons = []struct {
 	err    error
 	reason Reason
 }{
+	{errNotWritten, NotWritten},
 	{syscall.ECONNREFUSED, Refused},
 	{syscall.ENOBUFS, BufferFull}, // the device's queue dropped it (udp(7), ip(7))
 	{syscall.EAGAIN, BufferFull},

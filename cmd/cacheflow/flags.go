@@ -35,7 +35,7 @@ type meterFlags struct {
 func (f *meterFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVarP(&f.file, "config", "c", "", "configuration `file` (YAML)")
-	flags.StringArrayVarP(&f.exporters, "export", "e", nil, "export to a collector at `HOST:PORT`; may be repeated")
+	flags.StringArrayVarP(&f.exporters, "export", "e", nil, "export to a collector at `HOST:PORT`, or write to file:PATH (.ipfix or .json, with .gz compressed); may be repeated")
 	flags.StringVar(&f.protocol, "protocol", "netflow9", "netflow5, netflow9 or ipfix, for the collectors of -e")
 	flags.StringVar(&f.transport, "transport", "udp", "udp or tcp, for the collectors of -e; tls needs a configuration file")
 	flags.IntVar(&f.entries, "entries", 0, "flows that the cache holds (default 65536)")
@@ -79,20 +79,28 @@ func (f *meterFlags) config(c *cobra.Command) (*config.Config, error) {
 		}
 	}
 	for _, e := range f.exporters {
-		x := config.DefaultExporter(e)
-		x.Protocol, x.Transport = config.Protocol(f.protocol), config.Transport(f.transport)
-		if x.Transport != config.UDP {
-			x.MTU = export.DefaultStreamMTU
-		}
-		cfg.Exporters = append(cfg.Exporters, x)
+		cfg.Exporters = append(cfg.Exporters, f.exporter(e))
 	}
 	return cfg, f.check()
 }
 
+// exporter returns the exporter of an -e.
+func (f *meterFlags) exporter(to string) config.Exporter {
+	if path, ok := strings.CutPrefix(to, "file:"); ok {
+		return config.FileExporter(path)
+	}
+	x := config.DefaultExporter(to)
+	x.Protocol, x.Transport = config.Protocol(f.protocol), config.Transport(f.transport)
+	if x.Transport != config.UDP {
+		x.MTU = export.DefaultStreamMTU
+	}
+	return x
+}
+
 // check finds what no configuration file could mean.
 func (f *meterFlags) check() error {
-	if _, err := export.ParseProtocol(f.protocol); err != nil {
-		return usagef("--protocol: %v", err)
+	if p, err := export.ParseProtocol(f.protocol); err != nil || p == export.JSON {
+		return usagef("--protocol %q: want netflow5, netflow9 or ipfix", f.protocol)
 	}
 	switch config.Preset(f.preset) {
 	case "", config.PresetRouter, config.PresetMonitoring:
@@ -166,6 +174,7 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		out = append(out, export.Config{
 			Name: x.Name, Protocol: p, Address: x.Destination, Source: x.Source,
 			Transport: transport, Reconnect: x.Reconnect, Identity: files,
+			File: export.File{Path: x.File.Path, Period: x.File.Rotate.Time, Size: x.File.Rotate.Size, Gzip: x.File.Gzip},
 			DSCP: uint8(x.DSCP), TTL: uint8(x.TTL),
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
 			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -111,6 +113,7 @@ const (
 	NetFlow5 Protocol = "netflow5"
 	NetFlow9 Protocol = "netflow9"
 	IPFIX    Protocol = "ipfix"
+	JSON     Protocol = "json" // in files only
 )
 
 // Transport carries the messages to a collector.
@@ -141,7 +144,8 @@ const Off time.Duration = -1
 // Exporter is a flow exporter: one collector and how it is served.
 type Exporter struct {
 	Name        string // unique; the destination where it is not given
-	Destination string // host:port
+	Destination string // host:port; "" with a File
+	File        File
 	Protocol    Protocol
 	Transport   Transport
 	Reconnect   time.Duration // TCP and TLS: from one attempt to connect to the next
@@ -185,6 +189,20 @@ const (
 	FormFlowSampler SamplerForm = "flow-sampler" // 48, 49 and 50
 	FormSelector    SamplerForm = "selector"     // 302, 304 and its parameters: IPFIX only
 )
+
+// File describes files that records are written to instead of being sent. The zero value is
+// no file.
+type File struct {
+	Path   string // with conversions of strftime(3)
+	Rotate Rotate
+	Gzip   bool
+}
+
+// Rotate tells when a new file begins; 0 is never.
+type Rotate struct {
+	Time time.Duration // at each multiple of it
+	Size int64         // before a file would have more octets
+}
 
 // Control is the control socket.
 type Control struct {
@@ -248,4 +266,18 @@ func DefaultExporter(destination string) Exporter {
 		Options:     Options{time.Minute, time.Minute, time.Minute, time.Minute, time.Minute},
 		SamplerForm: FormSampling,
 	}
+}
+
+// FileExporter returns an exporter to files with everything else at its default: what the
+// path ends in chooses the protocol and the compression.
+func FileExporter(path string) Exporter {
+	e := DefaultExporter("")
+	e.Name, e.Protocol, e.MTU = path, IPFIX, maxMTU
+	e.File.Path = path
+	e.File.Gzip = strings.HasSuffix(path, ".gz")
+	switch filepath.Ext(strings.TrimSuffix(path, ".gz")) {
+	case ".json", ".jsonl":
+		e.Protocol = JSON
+	}
+	return e
 }

@@ -39,11 +39,14 @@ func TestReference(t *testing.T) {
 	v5 := DefaultExporter("192.0.2.3:2055")
 	v5.Name, v5.Protocol, v5.EngineType, v5.EngineID = "v5-collector", NetFlow5, 1, 2
 
+	archive := FileExporter("/var/lib/cacheflow/flows-%Y%m%d-%H%M%S.ipfix.gz")
+	archive.Name, archive.File.Rotate = "archive", Rotate{5 * time.Minute, 100 << 20}
+
 	want := Default()
 	want.Monitor.Interfaces = []string{"eth0", "ppp*"}
 	want.Monitor.Directions = map[string]Direction{"eth0": DirectionIngress}
 	want.Control.Socket = "/run/cacheflow.sock"
-	want.Exporters = []Exporter{ipfix, v9, v5}
+	want.Exporters = []Exporter{ipfix, v9, v5, archive}
 	if d := equal(want, got); d != "" {
 		t.Error(d)
 	}

@@ -116,6 +116,9 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	of := fmt.Sprintf("flow-exporter.%d.", i)
 	r.c.Exporters = append(r.c.Exporters, DefaultExporter(in.Destination))
 	e := &r.c.Exporters[i]
+	if in.File != (rawFile{}) {
+		r.file(of, in, e)
+	}
 	assign(&e.Name, in.Name)
 	assign(&e.Protocol, Protocol(in.Protocol))
 	r.transport(of, in, e)
@@ -172,6 +175,23 @@ func (r *reader) options(of string, in *rawOption, o *Options) {
 			r.duration(of+each.key, each.value, each.into)
 		}
 	}
+}
+
+// file makes e an exporter to files.
+func (r *reader) file(of string, in *rawExporter, e *Exporter) {
+	*e = FileExporter(in.File.Path)
+	for _, network := range [][2]string{
+		{"destination", in.Destination}, {"source", in.Source}, {"dscp", in.DSCP}, {"ttl", in.TTL}, {"export-rate", in.Rate},
+		{"transport", in.Transport}, {"reconnect", in.Reconnect},
+	} {
+		r.set(of+network[0], network[1], func(string) error { return errors.New("a file has none") })
+	}
+	r.duration(of+"file.rotate.time", in.File.Rotate.Time, &e.File.Rotate.Time)
+	r.set(of+"file.rotate.size", in.File.Rotate.Size, func(s string) (err error) {
+		e.File.Rotate.Size, err = size(s)
+		return err
+	})
+	r.boolean(of+"file.gzip", in.File.Gzip, &e.File.Gzip)
 }
 
 // identity reads the keys that tell an exporter from others, of which each

@@ -49,6 +49,7 @@ type rawTimeout struct {
 type rawExporter struct {
 	Name              string      `yaml:"name"`
 	Destination       string      `yaml:"destination"`
+	File              rawFile     `yaml:"file"`
 	Protocol          string      `yaml:"protocol"`
 	Transport         string      `yaml:"transport"`
 	Reconnect         string      `yaml:"reconnect"`
@@ -75,6 +76,17 @@ type rawTLS struct {
 	CA           string   `yaml:"ca"`
 	ServerName   string   `yaml:"server-name"`
 	Fingerprints []string `yaml:"fingerprints"`
+}
+
+type rawFile struct {
+	Path   string    `yaml:"path"`
+	Rotate rawRotate `yaml:"rotate"`
+	Gzip   string    `yaml:"gzip"`
+}
+
+type rawRotate struct {
+	Time string `yaml:"time"`
+	Size string `yaml:"size"`
 }
 
 type rawTemplate struct {

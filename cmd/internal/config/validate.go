@@ -15,6 +15,7 @@ import (
 	"cacheflow/cache"
 	"cacheflow/capture"
 	"cacheflow/cmd/internal/certificate"
+	"cacheflow/export"
 )
 
 // Bounds. Where Flexible NetFlow has a range, this holds it.
@@ -36,6 +37,8 @@ const (
 	streamMTU         = 1 << 14 // a record of TLS
 	maxRefresh        = 1_000_000_000
 	maxRefreshTime    = 24 * time.Hour
+	minFileSize       = 1 << 20
+	maxFileSize       = 1 << 40
 	maxSocketPath     = 107       // sockaddr_un, less its NUL
 	maxInterval5      = 1<<14 - 1 // NetFlow v5's sampling interval
 )
@@ -180,7 +183,10 @@ func (e *Exporter) checks(of string) []check {
 	checks := []check{
 		{of + "name", e.checkName()},
 		{of + "destination", e.checkDestination()},
-		{of + "protocol", oneOf(e.Protocol, NetFlow5, NetFlow9, IPFIX)},
+		{of + "file.path", e.File.checkPath()},
+		{of + "file.rotate.time", zeroOr(within(e.File.Rotate.Time, time.Second, maxRefreshTime), e.File.Rotate.Time == 0)},
+		{of + "file.rotate.size", zeroOr(withinSize(e.File.Rotate.Size, minFileSize, maxFileSize), e.File.Rotate.Size == 0)},
+		{of + "protocol", e.checkProtocol()},
 		{of + "transport", e.checkTransport()},
 		{of + "reconnect", within(e.Reconnect, time.Second, maxRefreshTime)},
 		{of + "source", e.checkSource()},
@@ -223,7 +229,42 @@ func (e *Exporter) checkName() error {
 	return nil
 }
 
+func zeroOr(err error, zero bool) error {
+	if zero {
+		return nil
+	}
+	return err
+}
+
+func (e *Exporter) isFile() bool { return e.File != File{} }
+
+func (f *File) checkPath() error {
+	switch {
+	case *f == File{}:
+		return nil
+	case f.Path == "":
+		return errors.New("missing")
+	}
+	return export.CheckFilePath(f.Path)
+}
+
+func (e *Exporter) checkProtocol() error {
+	if !e.isFile() {
+		if e.Protocol == JSON {
+			return errors.New("json is for files only")
+		}
+		return oneOf(e.Protocol, NetFlow5, NetFlow9, IPFIX)
+	}
+	if e.Protocol == NetFlow5 || e.Protocol == NetFlow9 {
+		return fmt.Errorf("%s has no file format: must be ipfix or json", e.Protocol)
+	}
+	return oneOf(e.Protocol, IPFIX, JSON)
+}
+
 func (e *Exporter) checkDestination() error {
+	if e.isFile() {
+		return nil
+	}
 	if e.Destination == "" {
 		return errors.New("missing")
 	}
@@ -311,7 +352,9 @@ func (c *Config) collectors() (checks []check) {
 			switch {
 			case a.Name == b.Name:
 				checks = append(checks, check{fmt.Sprintf("flow-exporter.%d.name", i), errors.New("is given twice")})
-			case a.Destination == b.Destination && a.Protocol == b.Protocol:
+			case a.isFile() && a.File.Path == b.File.Path:
+				checks = append(checks, check{fmt.Sprintf("flow-exporter.%d.file.path", i), fmt.Errorf("%q writes there already", a.Name)})
+			case !a.isFile() && a.Destination == b.Destination && a.Protocol == b.Protocol:
 				checks = append(checks, check{fmt.Sprintf("flow-exporter.%d.destination", i), fmt.Errorf("%q serves it already by %s", a.Name, a.Protocol)})
 			}
 		}

@@ -115,9 +115,10 @@ type Export struct {
 // Exporter is the state of one exporting process.
 type Exporter struct {
 	Name        string `json:"name"`
-	Protocol    string `json:"protocol"`    // netflow5, netflow9 or ipfix
-	Version     int    `json:"version"`     // of the message header: 5, 9 or 10
-	Destination string `json:"destination"` // address:port
+	Protocol    string `json:"protocol"`    // netflow5, netflow9, ipfix or json
+	Version     int    `json:"version"`     // of the message header: 5, 9 or 10; 0 for json
+	Destination string `json:"destination"` // address:port, or the path of files
+	File        bool   `json:"file"`        // records are written, not sent
 	// Source is the address that datagrams leave with and SourceInterface the
 	// interface it belongs to; empty where they are not known.
 	Source          string `json:"source,omitempty"`

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -49,7 +50,7 @@ func (m *Meter) Export(context.Context) (*control.Export, error) {
 	for _, e := range m.exporters {
 		s := e.Stats()
 		x := control.Exporter{
-			Name: s.Name, Protocol: s.Protocol.String(), Version: int(s.Protocol), Destination: s.Address,
+			Name: s.Name, Protocol: s.Protocol.String(), Version: s.Protocol.Version(), Destination: s.Address, File: e.Config().File.Path != "",
 			Records: s.Sent.Records, Datagrams: s.Datagrams.Count, Octets: s.Datagrams.Octets,
 			Queued: s.Queued.Records, QueueSize: uint64(s.QueueRecords),
 		}
@@ -85,7 +86,7 @@ func (x exporterSet) put(rs []flow.Record) error {
 // that has not reached its collector.
 func (x exporterSet) putWait(ctx context.Context, rs []flow.Record) {
 	for _, e := range x {
-		if _, reached := e.RemoteAddr(); reached {
+		if e.Reached() {
 			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
 		} else {
 			e.Put(rs)
@@ -97,7 +98,7 @@ func (x exporterSet) putWait(ctx context.Context, rs []flow.Record) {
 // for n records.
 func (x exporterSet) hasRoom(n int) bool {
 	for _, e := range x {
-		if _, reached := e.RemoteAddr(); reached && e.Room() < min(n, e.Config().QueueRecords) {
+		if e.Reached() && e.Room() < min(n, e.Config().QueueRecords) {
 			return false
 		}
 	}
@@ -109,6 +110,16 @@ func (x exporterSet) start(running *sync.WaitGroup) {
 	for _, e := range x {
 		running.Go(func() { _ = e.Run(context.Background()) }) // Shutdown ends it
 	}
+}
+
+// written returns an error where records are not in the files that they were meant for.
+func (x exporterSet) written() error {
+	for _, e := range x {
+		if n := e.Stats().Dropped[export.NotWritten].Records; n > 0 {
+			return fmt.Errorf("exporter %s: %d records were not written", e, n)
+		}
+	}
+	return nil
 }
 
 // shutdown ends the exporters: it waits until they have sent what is queued, or

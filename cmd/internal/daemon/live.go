@@ -22,6 +22,7 @@ import (
 	"cacheflow/capture"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
+	"cacheflow/cmd/internal/render"
 	"cacheflow/export"
 )
 
@@ -150,7 +151,7 @@ func (s *session) open() (err error) {
 func (s *session) newExporter(c export.Config) (*exporter, error) {
 	e := &exporter{configured: c}
 	c.Now, c.Epoch, c.Logger, c.InterfaceTable = s.now, s.epoch, s.Log, s.interfaces
-	c.Unmetered = s.losses.unmetered
+	c.Unmetered, c.Line = s.losses.unmetered, render.AppendJSON
 	if !s.MeterOwn {
 		c.Connected = func() {
 			local, _ := e.LocalAddr()

@@ -10,6 +10,7 @@ import (
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
 	"cacheflow/cmd/internal/ledger"
+	"cacheflow/cmd/internal/render"
 	"cacheflow/export"
 )
 
@@ -19,8 +20,8 @@ type Replay struct {
 	Source capture.Source
 	// Boot is the wall time of the source's flow.Time 0.
 	Boot time.Time
-	// Cache describes the table; its Router should be nil: the routes of this
-	// host say nothing about a file.
+	// Cache describes the table; its Router should be nil or the source: the routes of
+	// this host say nothing about a file.
 	Cache     cache.Config
 	Exporters []export.Config // Now and Epoch are set by Run
 	// Output takes the records, in the order in which they left; nil takes none.
@@ -42,6 +43,7 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	var reached sync.WaitGroup
 	for _, c := range r.Exporters {
 		c.Now, c.Epoch, c.Connected = nil, m.epoch, reached.Done
+		c.Line = render.AppendJSON
 		c.Unmetered = losses.unmetered // at the end only: until then it depends on who is faster
 		reached.Add(1)
 		e, err := export.New(c)
@@ -81,6 +83,9 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	running.Wait()
 	if err == nil {
 		err = ctx.Err()
+	}
+	if err == nil {
+		err = exporters.written()
 	}
 	l, lerr := m.Ledger(context.WithoutCancel(ctx))
 	if lerr != nil {

@@ -11,7 +11,8 @@ import (
 )
 
 // FlowExport writes `show ip flow export`: a block for each protocol version
-// that is exported, with the sums of its collectors.
+// that is exported, with the sums of its collectors. Files, which a router does not write,
+// have blocks of their own behind.
 func FlowExport(w io.Writer, e *control.Export) error {
 	b := bufio.NewWriter(w)
 	if len(e.Exporters) == 0 {
@@ -20,15 +21,15 @@ func FlowExport(w io.Writer, e *control.Export) error {
 	}
 	var versions []int
 	for i := range e.Exporters {
-		if v := e.Exporters[i].Version; !slices.Contains(versions, v) {
+		if v := e.Exporters[i].Version; !e.Exporters[i].File && !slices.Contains(versions, v) {
 			versions = append(versions, v)
 		}
 	}
 	for _, v := range versions {
 		var exporters []*control.Exporter
 		for i := range e.Exporters {
-			if e.Exporters[i].Version == v {
-				exporters = append(exporters, &e.Exporters[i])
+			if x := &e.Exporters[i]; !x.File && x.Version == v {
+				exporters = append(exporters, x)
 			}
 		}
 		fmt.Fprintf(b, "Flow export v%d is enabled for main cache\n", v)
@@ -36,7 +37,21 @@ func FlowExport(w io.Writer, e *control.Export) error {
 		fmt.Fprintf(b, "  Version %d flow records\n", v)
 		counters(b, exporters)
 	}
+	for i := range e.Exporters {
+		if x := &e.Exporters[i]; x.File {
+			file(b, x)
+		}
+	}
 	return b.Flush()
+}
+
+// file is the block of one exporter that writes files.
+func file(w io.Writer, e *control.Exporter) {
+	fmt.Fprintf(w, "Flow export to files is enabled for main cache\n  Path             %s (%s)\n", e.Destination, e.Protocol)
+	fmt.Fprintf(w, "  %d flows written in %d messages\n", e.Records, e.Datagrams)
+	for _, d := range e.Dropped {
+		fmt.Fprintf(w, "  %d flows were not written (%s)\n", d.Records, d.Reason)
+	}
 }
 
 func addresses(w io.Writer, exporters []*control.Exporter) {

@@ -39,7 +39,7 @@ func (w *Writer) SetBoot(boot time.Time) { w.epoch = boot.UnixMilli() }
 func (w *Writer) Record(r *flow.Record) error {
 	switch w.format {
 	case JSON:
-		w.buf = append(appendJSON(w.buf, r, w.epoch), '\n')
+		w.buf = append(AppendJSON(w.buf, r, w.epoch), '\n')
 	case CSV:
 		w.header()
 		w.buf = append(appendCSV(w.buf, r, w.epoch), '\n')
@@ -118,7 +118,9 @@ func (w *Writer) row(r *Row) {
 	w.buf = r.appendTable(w.buf, w.names)
 }
 
-func appendJSON(b []byte, r *flow.Record, epoch int64) []byte {
+// AppendJSON appends r as one object; epoch is the wall time of flow.Time 0 in milliseconds
+// since 1970.
+func AppendJSON(b []byte, r *flow.Record, epoch int64) []byte {
 	columns := columns4
 	if r.Version == 6 {
 		columns = columns6
