@@ -122,6 +122,7 @@ const (
 	BadHeaderLength // IPv4 IHL below 5, or behind the total length
 	BadTotalLength  // the IP length field is below the header's
 	UnknownLink     // a link type that the decoder does not know
+	NoPackets       // in files of flow records: a record that counts no packet
 	Other           // none of these: a defect of the decoder, 0 over the corpus
 
 	Reasons // one more than the largest, for arrays indexed by it
@@ -142,6 +143,7 @@ var reasonNames = [Reasons]string{
 	BadHeaderLength: "bad header length",
 	BadTotalLength:  "bad total length",
 	UnknownLink:     "unknown link type",
+	NoPackets:       "no packets",
 	Other:           "other",
 }
 

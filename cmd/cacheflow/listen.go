@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,15 +21,25 @@ func newListen() *cobra.Command {
 	var output string
 	var duration time.Duration
 	c := &cobra.Command{
-		Use:   "listen [ADDR]",
-		Short: "Receive NetFlow v5, v9 and IPFIX and print the records",
+		Use:   "listen [ADDR | FILE…]",
+		Short: "Receive NetFlow v5, v9 and IPFIX, or read files, and print the records",
 		Long: "Listen receives datagrams of any of the three protocols at ADDR (host:port or :port, default :2055) and\n" +
-			"prints their records. Statistics go to standard error at the end.",
-		Args: cobra.MaximumNArgs(1),
+			"prints their records. Statistics go to standard error at the end.\n\n" +
+			"FILE is an IPFIX file or one of JSON lines, plain or gzip: an argument that exists as a file, or ends in\n" +
+			".ipfix, .json or .jsonl, with or without .gz. What is whole in a damaged file is printed.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 && !slices.ContainsFunc(args, isRecordFile) {
+				return usagef("one address, or files: %q", args)
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			format, err := render.ParseFormat(output)
 			if err != nil {
 				return usageError{err}
+			}
+			if len(args) > 0 && slices.ContainsFunc(args, isRecordFile) {
+				return listenFiles(c, args, format)
 			}
 			addr := ":2055"
 			if len(args) == 1 {
@@ -121,14 +132,18 @@ func (p *printer) flushNowAndThen(ctx context.Context) {
 }
 
 func printStats(c *cobra.Command, s *collector.Stats) {
+	fmt.Fprintf(c.ErrOrStderr(), "%d datagrams, %d records, %d options, %d templates; lost %d datagrams, %d records; late %d\n",
+		s.Datagrams, s.Records, s.Options, s.Templates, s.LostDatagrams, s.LostRecords, s.Late)
+	printFound(c, s)
+}
+
+func printFound(c *cobra.Command, s *collector.Stats) {
 	var found []string
 	for r, n := range s.Found {
 		if n > 0 {
 			found = append(found, fmt.Sprintf("%s %d", collector.Reason(r), n))
 		}
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%d datagrams, %d records, %d options, %d templates; lost %d datagrams, %d records; late %d\n",
-		s.Datagrams, s.Records, s.Options, s.Templates, s.LostDatagrams, s.LostRecords, s.Late)
 	if len(found) > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "found: %s\n", strings.Join(found, ", "))
 	}

@@ -13,12 +13,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cacheflow/cache"
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
 	"cacheflow/capture/pcapfile"
 	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/daemon"
 	"cacheflow/cmd/internal/ledger"
+	"cacheflow/cmd/internal/recordfile"
 	"cacheflow/cmd/internal/render"
 )
 
@@ -35,9 +37,12 @@ func newReplay() *cobra.Command {
 	f := &replayFlags{}
 	c := &cobra.Command{
 		Use:   "replay FILE…",
-		Short: "Meter capture files on their own time",
+		Short: "Meter capture files, or files of flow records, on their own time",
 		Long: "Replay meters capture files (pcap or pcapng, plain or gzip, - for standard input) on their own time:\n" +
-			"the same file gives the same records and the same datagrams each time.",
+			"the same file gives the same records and the same datagrams each time.\n\n" +
+			"It also meters files of flow records (IPFIX or JSON lines, plain or gzip), each record as a partial flow,\n" +
+			"with its route. End reasons are judged anew, by the timeouts of this cache. Such records are not sampled\n" +
+			"again: --sample tells collectors how they were.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
 	}
@@ -72,7 +77,7 @@ func (f *replayFlags) run(c *cobra.Command, paths []string) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	file, err := pcapfile.OpenAll(paths, pcapfile.Options{
+	file, err := openFiles(paths, pcapfile.Options{
 		Decoder: decoderOptions(&cfg.Monitor), Sampling: sampling(cfg.Monitor.Sampler), Stdin: c.InOrStdin(),
 	})
 	if err != nil {
@@ -86,8 +91,23 @@ func (f *replayFlags) run(c *cobra.Command, paths []string) error {
 	return f.meter(ctx, c, cfg, file, source, format)
 }
 
+// file is a source that knows its time and its length.
+type file interface {
+	capture.Source
+	Boot() time.Time
+	Progress() (read, total int64)
+}
+
+// openFiles opens files of flow records, or else of packets, as the first one is.
+func openFiles(paths []string, opt pcapfile.Options) (file, error) {
+	if recordfile.Is(paths[0]) {
+		return recordfile.OpenAll(paths)
+	}
+	return pcapfile.OpenAll(paths, opt)
+}
+
 // meter replays source, prints what leaves, and then the ledger.
-func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.Config, file *pcapfile.Source, source capture.Source, format render.Format) error {
+func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.Config, file file, source capture.Source, format render.Format) error {
 	exporters, err := exportConfigs(cfg)
 	if err != nil {
 		return err
@@ -97,6 +117,7 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 		exporters[i].Logger = log
 	}
 	r := &daemon.Replay{Source: source, Boot: file.Boot(), Cache: cacheConfig(&cfg.Monitor), Exporters: exporters, Drain: drainTime}
+	r.Cache.Router, _ = file.(cache.Router) // records bring their routes
 	r.Cache.Seed = [2]uint64{f.seed, ^f.seed}
 	out := render.New(c.OutOrStdout(), format, file.Boot(), nil)
 	if format != render.None {
