@@ -41,18 +41,18 @@ type fileWriter struct {
 	unit scanner
 	log  *slog.Logger
 
-	begun    bool // there is an interval; its file is created by the first Write
-	from     time.Time
-	end      time.Time // of the interval; the zero Time is never
-	aligned  bool      // the interval before ended by its time
-	failed   bool      // nothing more goes into this file
-	file     *os.File
-	final    string // its name once it is complete
-	size     int64  // octets of the whole messages in it
-	packed   bytes.Buffer
-	packer   *gzip.Writer
-	troubled bool // the latest message was not written
-	numbers  bool // it was told that names get numbers
+	begun   bool // there is an interval; its file is created by the first Write
+	from    time.Time
+	end     time.Time // of the interval; the zero Time is never
+	aligned bool      // the interval before ended by its time
+	failed  bool      // nothing more goes into this file
+	file    *os.File
+	final   string // its name once it is complete
+	size    int64  // octets of the whole messages in it
+	packed  bytes.Buffer
+	packer  *gzip.Writer
+	trouble time.Time // when a message was last not written; the zero Time if all is well
+	numbers bool      // it was told that names get numbers
 }
 
 // newFileWriter completes what a killed run has left. It creates no file: the first message
@@ -106,23 +106,29 @@ func packedLimit(n int) int { return n + 64 }
 // Write appends a message or a block of lines, whole or not at all. After an error nothing
 // more goes into this file, because what is missing may be templates.
 func (f *fileWriter) Write(b []byte) (int, error) {
-	if f.failed {
+	now := time.Now()
+	if f.failed || now.Sub(f.trouble) < fileRetry {
+		f.failed = true
 		return 0, errNotWritten
 	}
 	if err := f.append(b); err != nil {
 		f.failed = true
-		if !f.troubled {
-			f.troubled = true
+		if f.trouble.IsZero() {
 			f.log.Warn("records are lost: a file cannot be written", "error", err)
 		}
+		f.trouble = now
 		return 0, errNotWritten
 	}
-	if f.troubled {
-		f.troubled = false
+	if !f.trouble.IsZero() && now.Sub(f.trouble) >= calm {
+		f.trouble = time.Time{}
 		f.log.Info("files are written again", "file", f.final)
 	}
 	return len(b), nil
 }
+
+// fileRetry is how long after a failure the next file is tried: what is left of a full disk
+// may take a short message, and would fill up with small files.
+const fileRetry = time.Second
 
 func (f *fileWriter) append(b []byte) error {
 	if f.file == nil {

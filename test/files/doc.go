@@ -1,0 +1,2 @@
+// Package files tests files of flow records from outside: kills, full disks, other readers.
+package files
