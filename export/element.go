@@ -26,6 +26,8 @@ const (
 	IPv4Address
 	IPv6Address
 	DateTimeMilliseconds
+	DateTimeMicroseconds
+	DateTimeNanoseconds
 )
 
 // Ids of the Information Elements, by their IANA names. Those below 128 are
@@ -74,9 +76,15 @@ const (
 	forwardingStatus         = 89
 	flowEndReason            = 136
 	icmpTypeCodeIPv6         = 139
+	flowID                   = 148
 	observationDomainID      = 149
 	flowStartMilliseconds    = 152
 	flowEndMilliseconds      = 153
+	flowStartMicroseconds    = 154
+	flowEndMicroseconds      = 155
+	flowStartNanoseconds     = 156
+	flowEndNanoseconds       = 157
+	systemInitTime           = 160
 	ipDiffServCodePoint      = 195
 	fragmentFlags            = 197
 	mplsLabelStackDepth      = 202
@@ -128,9 +136,15 @@ var elements = [...]Element{
 	{forwardingStatus, "forwardingStatus", Unsigned8, 1},
 	{flowEndReason, "flowEndReason", Unsigned8, 1},
 	{icmpTypeCodeIPv6, "icmpTypeCodeIPv6", Unsigned16, 2},
+	{flowID, "flowId", Unsigned64, 8},
 	{observationDomainID, "observationDomainId", Unsigned32, 4},
 	{flowStartMilliseconds, "flowStartMilliseconds", DateTimeMilliseconds, 8},
 	{flowEndMilliseconds, "flowEndMilliseconds", DateTimeMilliseconds, 8},
+	{flowStartMicroseconds, "flowStartMicroseconds", DateTimeMicroseconds, 8},
+	{flowEndMicroseconds, "flowEndMicroseconds", DateTimeMicroseconds, 8},
+	{flowStartNanoseconds, "flowStartNanoseconds", DateTimeNanoseconds, 8},
+	{flowEndNanoseconds, "flowEndNanoseconds", DateTimeNanoseconds, 8},
+	{systemInitTime, "systemInitTimeMilliseconds", DateTimeMilliseconds, 8},
 	{ipDiffServCodePoint, "ipDiffServCodePoint", Unsigned8, 1},
 	{fragmentFlags, "fragmentFlags", Unsigned8, 1},
 	{mplsLabelStackDepth, "mplsLabelStackDepth", Unsigned32, 4},

@@ -91,7 +91,7 @@ func TestTemplatesFit(t *testing.T) {
 			t.Fatal(err)
 		}
 		ts := newTemplates(&cfg)
-		for _, tm := range []*template{ts.ipv4, ts.ipv6, ts.ipv4via6} {
+		for _, tm := range ts.all {
 			if n := header9 + setHeader + pad4(max(len(tm.record), tm.size)); n > MinMTU {
 				t.Errorf("%v template %d needs %d octets", p, tm.id, n)
 			}

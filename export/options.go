@@ -62,6 +62,9 @@ func newOptions(c *Config) (all []*options) {
 	if c.Sampling.isOn() {
 		all = append(all, newSampler(c))
 	}
+	if c.Protocol == IPFIX && c.Fields.Timestamps == TimestampsSysUpTime {
+		all = append(all, newSystemInitTime(c))
+	}
 	if c.InterfaceTable != nil && c.InterfaceTableInterval > 0 {
 		all = append(all, newInterfaceTable(c))
 	}

@@ -26,7 +26,7 @@ type Session struct {
 	opened   flow.Time // when the open message began
 	last     flow.Time // the largest Last in it
 	hasLast  bool
-	epoch    int64 // wall time of flow.Time 0 in ms, taken when the message began
+	epoch    int64 // wall time of flow.Time 0 in ns, taken when the message began
 	sequence uint32
 
 	announced    bool // templates went out in a message of their own
@@ -167,12 +167,17 @@ func (s *Session) open(now flow.Time) {
 	s.buf = s.buf[:s.format.header]
 	s.set = 0
 	s.opened = now
-	s.epoch = s.cfg.Epoch().UnixMilli()
+	epoch := s.cfg.Epoch()
+	if !s.cfg.Fields.Timestamps.isNTP() {
+		// The milliseconds of one record are then the same in all protocols.
+		epoch = epoch.Truncate(time.Millisecond)
+	}
+	s.epoch = epoch.UnixNano()
 }
 
 // wallAt returns the wall time of t in seconds since 1970 and the rest in
 // nanoseconds.
 func (s *Session) wallAt(t flow.Time) (secs, nsecs uint32) {
-	w := time.UnixMilli(s.epoch).Add(time.Duration(t))
+	w := time.Unix(0, s.epoch).Add(time.Duration(t))
 	return uint32(w.Unix()), uint32(w.Nanosecond())
 }

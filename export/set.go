@@ -100,7 +100,7 @@ func (s *Session) SendTemplates(now flow.Time) {
 // appendTemplates appends all templates and options to the open message, and
 // to as many more as they need.
 func (s *Session) appendTemplates(now flow.Time) {
-	for _, t := range []*template{s.templates.ipv4, s.templates.ipv6, s.templates.ipv4via6} {
+	for _, t := range s.templates.all {
 		s.appendInSet(s.format.templateSet, t.record, now)
 		s.msg.Templates++
 	}

@@ -44,35 +44,47 @@ func appendFields(b []byte, fields []field) []byte {
 	return b
 }
 
-// templates are the Data Record layouts of one session. The third one is for
-// IPv4 routes with an IPv6 gateway (RFC 8950): such a next hop fits into no
-// IPv4 field, and 16 octets of zeros in every other record would be a waste.
-type templates struct {
-	ipv4, ipv6, ipv4via6 *template
-}
+// A family is the layouts of one kind of record. The third one is for IPv4 routes
+// with an IPv6 gateway (RFC 8950): such a next hop fits into no IPv4 field, and 16
+// octets of zeros in every other record would be a waste.
+type family struct{ ipv4, ipv6, ipv4via6 *template }
 
 // pick returns the template for r, or nil where r is of neither IP version.
-func (t *templates) pick(r *flow.Record) *template {
+func (f *family) pick(r *flow.Record) *template {
 	switch {
 	case r.Version == 6:
-		return t.ipv6
+		return f.ipv6
 	case r.Version != 4:
 		return nil
 	case r.NextHopVersion == 6:
-		return t.ipv4via6
+		return f.ipv4via6
 	}
-	return t.ipv4
+	return f.ipv4
+}
+
+// templates are the Data Record layouts of one session.
+type templates struct {
+	all     []*template // as they are announced
+	long    family
+	reduced *family // for records whose counters fit into four octets; may be nil
+}
+
+func (t *templates) pick(r *flow.Record) *template {
+	if t.reduced != nil && fits32(r) {
+		return t.reduced.pick(r)
+	}
+	return t.long.pick(r)
 }
 
 // Template ids: RFC 3954 and RFC 7011 scope them to one Observation Domain,
 // but a collector may not (vflow stores templates by exporter address and id
 // alone). So each domain takes a run of idsPerDomain that its number selects,
 // NetFlow v9 the lower and IPFIX the upper half of it. Two domains of one
-// address share a run with probability 1 in 4 080, and then still agree on what
+// address share a run with probability 1 in 2 040, and then still agree on what
 // each id means unless they are configured to export different fields.
 const (
 	firstTemplateID = 256
-	idsPerDomain    = 16
+	idsPerDomain    = 32
 	idRuns          = (1<<16 - firstTemplateID) / idsPerDomain
 )
 
@@ -86,20 +98,38 @@ func templateBase(p Protocol, domain uint32) uint16 {
 
 // newTemplates lays out the records: the Flow Key first, then what was
 // collected, as a router's templates have them.
-func newTemplates(c *Config) templates {
-	times, v6, flags := timesUptime, route6v9, flags1
+func newTemplates(c *Config) (t templates) {
+	t.long = t.family(c, collected8)
+	if c.Fields.Counters == CountersReduced {
+		reduced := t.family(c, collected4)
+		t.reduced = &reduced
+	}
+	return t
+}
+
+// family makes three layouts, which differ in endpoints and routes.
+func (t *templates) family(c *Config, collected group) family {
+	v6, flags := route6v9, flags1
 	if c.Protocol == IPFIX {
-		times, v6 = timesWall, route6
+		v6 = route6
 	}
 	if c.WideTCPFlags {
 		flags = flags2
 	}
-	layout := func(offset uint16, addresses, route group) *template {
-		return newTemplate(templateBase(c.Protocol, c.SourceID)+offset, []group{addresses, common, times, route, flags})
+	times := timeGroups[c.Fields.Timestamps.of(c.Protocol)]
+	layout := func(endpoints, route group) *template {
+		groups := []group{endpoints, collected, times, route, flags}
+		if c.Fields.FlowID {
+			groups = append(groups, flowIDs)
+		}
+		return t.add(c, groups)
 	}
-	return templates{
-		ipv4:     layout(0, addresses4, route4),
-		ipv6:     layout(1, addresses6, v6),
-		ipv4via6: layout(2, addresses4, route4via6),
-	}
+	return family{layout(endpoints4, route4), layout(endpoints6, v6), layout(endpoints4, route4via6)}
+}
+
+// add makes a template with the next id.
+func (t *templates) add(c *Config, groups []group) *template {
+	id := templateBase(c.Protocol, c.SourceID) + uint16(len(t.all))
+	t.all = append(t.all, newTemplate(id, groups))
+	return t.all[len(t.all)-1]
 }

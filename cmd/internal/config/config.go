@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"cacheflow/export"
 )
 
 // Reference is a configuration file that names every key with its meaning, its
@@ -138,7 +140,8 @@ type Exporter struct {
 	// InterfaceTable is how often the names of the interfaces are announced, other than
 	// in NetFlow v5; or Off.
 	InterfaceTable time.Duration
-	WideTCPFlags   bool // tcpControlBits in two octets
+	WideTCPFlags   bool          // tcpControlBits in two octets
+	Fields         export.Fields // what records consist of
 	// V5SamplingMode has NetFlow v5's sampling field tell the mode, in the two bits above
 	// the interval.
 	V5SamplingMode bool
@@ -203,5 +206,6 @@ func DefaultExporter(destination string) Exporter {
 	return Exporter{
 		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, MTU: 1400, Rate: Automatic,
 		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, InterfaceTable: time.Minute, V5SamplingMode: true,
+		Fields: export.Fields{Timestamps: export.TimestampsDefault, Counters: export.CountersLong},
 	}
 }

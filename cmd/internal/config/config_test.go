@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.yaml.in/yaml/v3"
+
+	"cacheflow/export"
 )
 
 func parse(text string) (*Config, error) { return Parse("c.yaml", strings.NewReader(text)) }
@@ -151,6 +153,9 @@ flow-exporter:
     dscp: 46
     ttl: 1
     wide-tcp-flags: true
+    timestamps: sysuptime
+    counters: reduced
+    flow-id: true
   - {destination: 'a:1', protocol: netflow5, v5-sampling-mode: false}
 control: {mode: 0660}
 log: {level: debug, format: json}
@@ -161,6 +166,7 @@ log: {level: debug, format: json}
 	e := DefaultExporter("[2001:db8::1]:9995")
 	e.Rate, e.Queue, e.TemplatePackets, e.WideTCPFlags = Unlimited, 1, 20, true
 	e.DSCP, e.TTL, e.InterfaceTable = 46, 1, Off
+	e.Fields = export.Fields{Timestamps: export.TimestampsSysUpTime, Counters: export.CountersReduced, FlowID: true}
 	e5 := DefaultExporter("a:1")
 	e5.Protocol, e5.V5SamplingMode = NetFlow5, false
 	want := &Config{
@@ -252,6 +258,10 @@ var faults = []struct{ text, want string }{
 	{exporter(good + "\n    template: {timeout: 25h}"), `c.yaml:4: flow-exporter "x": template timeout: 25h0m0s: must be 1s to 24h0m0s`},
 	{exporter(good + "\n    dscp: 64"), `c.yaml:4: flow-exporter "x": dscp: 64: must be 0 to 63`},
 	{exporter(good + "\n    ttl: 0"), `c.yaml:4: flow-exporter "x": ttl: 0: must be 1 to 255`},
+	{exporter(good + "\n    timestamps: seconds"), `c.yaml:4: flow-exporter "x": timestamps: "seconds": must be default, sysuptime, milliseconds, microseconds, nanoseconds`},
+	{exporter(good + "\n    timestamps: nanoseconds"), `c.yaml:4: flow-exporter "x": timestamps: nanoseconds are of ipfix only`},
+	{exporter(good + "\n    protocol: netflow5\n    counters: reduced"), `c.yaml:5: flow-exporter "x": counters: netflow5 has four octets, and splits records that need more`},
+	{exporter(good + "\n    flow-id: 1"), `c.yaml:4: flow-exporter "x": flow-id: "1": must be true, false`},
 	{exporter(good + "\n    wide-tcp-flags: 1"), `c.yaml:4: flow-exporter "x": wide-tcp-flags: "1": must be true, false`},
 	{"flow-exporter:\n  - name: a b\n    " + good + "\n", `c.yaml:2: flow-exporter "a b": name: must have no blank and no control character`},
 	{exporter(good+"\n  - name: x") + "    destination: 192.0.2.2:1\n", `c.yaml:4: flow-exporter "x": name: is given twice`},

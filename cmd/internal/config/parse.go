@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cacheflow/export"
 )
 
 // maxFile bounds a configuration file, in octets.
@@ -144,6 +146,9 @@ func (r *reader) exporter(i int, in *rawExporter) {
 		r.duration(of+"option.interface-table", in.Option.InterfaceTable, &e.InterfaceTable)
 	}
 	r.boolean(of+"wide-tcp-flags", in.WideTCPFlags, &e.WideTCPFlags)
+	assign(&e.Fields.Timestamps, export.Timestamps(in.Timestamps))
+	assign(&e.Fields.Counters, export.Counters(in.Counters))
+	r.boolean(of+"flow-id", in.FlowID, &e.Fields.FlowID)
 	r.boolean(of+"v5-sampling-mode", in.V5SamplingMode, &e.V5SamplingMode)
 }
 
