@@ -120,7 +120,6 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.TemplateInterval, defaultTemplateInterval)
 	def(&c.InterfaceTableInterval, defaultTemplateInterval)
 	def(&c.QueueRecords, DefaultQueue)
-	c.Fields.setDefaults()
 	def(&c.Name, c.Address)
 	def(&c.SourceID, c.derivedID())
 	if c.EngineType == 0 && c.EngineID == 0 {

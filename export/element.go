@@ -47,6 +47,9 @@ const (
 	destIPv4PrefixLength     = 13
 	egressInterface          = 14
 	ipNextHopIPv4Address     = 15
+	bgpSourceAsNumber        = 16
+	bgpDestinationAsNumber   = 17
+	bgpNextHopIPv4Address    = 18
 	flowEndSysUpTime         = 21
 	flowStartSysUpTime       = 22
 	minimumIPTotalLength     = 25
@@ -59,6 +62,7 @@ const (
 	icmpTypeCodeIPv4         = 32
 	samplingInterval         = 34
 	samplingAlgorithm        = 35
+	samplerID                = 48
 	minimumTTL               = 52
 	maximumTTL               = 53
 	sourceMacAddress         = 56
@@ -67,6 +71,8 @@ const (
 	ipVersion                = 60
 	flowDirection            = 61
 	ipNextHopIPv6Address     = 62
+	bgpNextHopIPv6Address    = 63
+	ipv6ExtensionHeaders     = 64
 	mplsTopLabelStackSection = 70
 	mplsLabelStackSection2   = 71
 	mplsLabelStackSection3   = 72
@@ -74,6 +80,7 @@ const (
 	interfaceName            = 82
 	interfaceDescription     = 83
 	forwardingStatus         = 89
+	applicationID            = 95
 	flowEndReason            = 136
 	icmpTypeCodeIPv6         = 139
 	flowID                   = 148
@@ -88,6 +95,9 @@ const (
 	ipDiffServCodePoint      = 195
 	fragmentFlags            = 197
 	mplsLabelStackDepth      = 202
+	ingressVRFID             = 234
+	egressVRFID              = 235
+	dot1qVlanID              = 243
 	dot1qPriority            = 244
 	dot1qCustomerVlanID      = 245
 	dot1qCustomerPriority    = 246
@@ -109,6 +119,9 @@ var elements = [...]Element{
 	{destIPv4PrefixLength, "destinationIPv4PrefixLength", Unsigned8, 1},
 	{egressInterface, "egressInterface", Unsigned32, 4},
 	{ipNextHopIPv4Address, "ipNextHopIPv4Address", IPv4Address, 4},
+	{bgpSourceAsNumber, "bgpSourceAsNumber", Unsigned32, 4},
+	{bgpDestinationAsNumber, "bgpDestinationAsNumber", Unsigned32, 4},
+	{bgpNextHopIPv4Address, "bgpNextHopIPv4Address", IPv4Address, 4},
 	{flowEndSysUpTime, "flowEndSysUpTime", Unsigned32, 4},
 	{flowStartSysUpTime, "flowStartSysUpTime", Unsigned32, 4},
 	{minimumIPTotalLength, "minimumIpTotalLength", Unsigned64, 8},
@@ -121,6 +134,7 @@ var elements = [...]Element{
 	{icmpTypeCodeIPv4, "icmpTypeCodeIPv4", Unsigned16, 2},
 	{samplingInterval, "samplingInterval", Unsigned32, 4},
 	{samplingAlgorithm, "samplingAlgorithm", Unsigned8, 1},
+	{samplerID, "samplerId", Unsigned8, 1},
 	{minimumTTL, "minimumTTL", Unsigned8, 1},
 	{maximumTTL, "maximumTTL", Unsigned8, 1},
 	{sourceMacAddress, "sourceMacAddress", MACAddress, 6},
@@ -129,11 +143,14 @@ var elements = [...]Element{
 	{ipVersion, "ipVersion", Unsigned8, 1},
 	{flowDirection, "flowDirection", Unsigned8, 1},
 	{ipNextHopIPv6Address, "ipNextHopIPv6Address", IPv6Address, 16},
+	{bgpNextHopIPv6Address, "bgpNextHopIPv6Address", IPv6Address, 16},
+	{ipv6ExtensionHeaders, "ipv6ExtensionHeaders", Unsigned32, 4},
 	{mplsTopLabelStackSection, "mplsTopLabelStackSection", OctetArray, 3},
 	{mplsLabelStackSection2, "mplsLabelStackSection2", OctetArray, 3},
 	{mplsLabelStackSection3, "mplsLabelStackSection3", OctetArray, 3},
 	{destinationMacAddress, "destinationMacAddress", MACAddress, 6},
 	{forwardingStatus, "forwardingStatus", Unsigned8, 1},
+	{applicationID, "applicationId", OctetArray, 4},
 	{flowEndReason, "flowEndReason", Unsigned8, 1},
 	{icmpTypeCodeIPv6, "icmpTypeCodeIPv6", Unsigned16, 2},
 	{flowID, "flowId", Unsigned64, 8},
@@ -148,6 +165,9 @@ var elements = [...]Element{
 	{ipDiffServCodePoint, "ipDiffServCodePoint", Unsigned8, 1},
 	{fragmentFlags, "fragmentFlags", Unsigned8, 1},
 	{mplsLabelStackDepth, "mplsLabelStackDepth", Unsigned32, 4},
+	{ingressVRFID, "ingressVRFID", Unsigned32, 4},
+	{egressVRFID, "egressVRFID", Unsigned32, 4},
+	{dot1qVlanID, "dot1qVlanId", Unsigned16, 2},
 	{dot1qPriority, "dot1qPriority", Unsigned8, 1},
 	{dot1qCustomerVlanID, "dot1qCustomerVlanId", Unsigned16, 2},
 	{dot1qCustomerPriority, "dot1qCustomerPriority", Unsigned8, 1},

@@ -13,6 +13,14 @@ var be = binary.BigEndian
 // length in octets.
 type field struct{ id, length uint16 }
 
+// size returns the octets of fields.
+func size(fields []field) (n int) {
+	for _, f := range fields {
+		n += int(f.length)
+	}
+	return n
+}
+
 // A group is a run of fields and the function that appends their values, in
 // the same order. The group, not the field, is the unit of encoding: a record
 // costs one indirect call for each.
@@ -134,8 +142,7 @@ var (
 			{icmpTypeCodeIPv4, 2}, {flowLabelIPv6, 3},
 		},
 		func(b []byte, r *flow.Record, _ int64) []byte {
-			b = putRoute6(b, r, 0)
-			return append(b, uint8(r.FlowLabel>>16), uint8(r.FlowLabel>>8), uint8(r.FlowLabel))
+			return putFlowLabel3(putRoute6(b, r, 0), r, 0)
 		},
 	}
 	route6 = group{

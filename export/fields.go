@@ -14,6 +14,9 @@ type Fields struct {
 	Timestamps Timestamps
 	// Counters is the size of packet and octet counters; "" is CountersLong.
 	Counters Counters
+	// Layout is which fields there are, and their order; "" is LayoutDefault. That of
+	// a router decides all else itself.
+	Layout Layout
 	// FlowID adds flowId: a hash of the Flow Key, the same in all records that one
 	// flow leaves behind by active timeout, in all exporters and in all runs. It is
 	// no number of a flow: two flows share one with a chance of 1 in 2^64, and a later
@@ -63,29 +66,30 @@ func (e *FieldsError) Error() string { return e.Key + ": " + e.Reason }
 // CheckFields returns a *FieldsError where the protocol of c cannot carry its choice
 // of fields, or the choices contradict each other.
 func CheckFields(c *Config) error {
-	f := c.Fields
-	f.setDefaults()
-	for _, rule := range []struct {
-		holds       bool
+	f, own := c.Fields, fmt.Sprintf("the layout %s has its own", c.Fields.Layout)
+	for _, fault := range []struct {
+		is          bool
 		key, reason string
 	}{
-		{slices.Contains(allTimestamps, f.Timestamps), "timestamps", oneOf(f.Timestamps, allTimestamps)},
-		{slices.Contains(allCounters, f.Counters), "counters", oneOf(f.Counters, allCounters)},
-		{c.Protocol != NetFlow5 || f.Timestamps == TimestampsDefault, "timestamps", "netflow5 has sysUpTime and nothing else"},
-		{c.Protocol != NetFlow5 || f.Counters == CountersLong, "counters", "netflow5 has four octets, and splits records that need more"},
-		{c.Protocol != NetFlow5 || !f.FlowID, "flow-id", "netflow5 has no room for it"},
-		{c.Protocol == IPFIX || !f.Timestamps.isNTP(), "timestamps", fmt.Sprintf("%s are of ipfix only", f.Timestamps)},
+		{!isOneOf(f.Timestamps, allTimestamps), "timestamps", oneOf(f.Timestamps, allTimestamps)},
+		{!isOneOf(f.Counters, allCounters), "counters", oneOf(f.Counters, allCounters)},
+		{!isOneOf(f.Layout, allLayouts), "layout", oneOf(f.Layout, allLayouts)},
+		{c.Protocol == NetFlow5 && f.Timestamps.isChosen(), "timestamps", "netflow5 has sysUpTime and nothing else"},
+		{c.Protocol == NetFlow5 && f.Counters != "", "counters", "netflow5 has four octets, and splits records that need more"},
+		{c.Protocol == NetFlow5 && f.Layout.isRouter(), "layout", "netflow5 has one layout"},
+		{c.Protocol == NetFlow5 && f.FlowID, "flow-id", "netflow5 has no room for it"},
+		{c.Protocol != IPFIX && f.Timestamps.isNTP(), "timestamps", fmt.Sprintf("%s are of ipfix only", f.Timestamps)},
+		{c.Protocol == IPFIX && !f.Layout.inIPFIX(), "layout", fmt.Sprintf("%s is of netflow9 only: ipfix has no samplerId of several octets", f.Layout)},
+		{f.Layout.isRouter() && f.Timestamps.isChosen(), "timestamps", own},
+		{f.Layout.isRouter() && f.Counters != "", "counters", own + ", of four octets"},
+		{f.Layout.isRouter() && f.FlowID, "flow-id", fmt.Sprintf("the layout %s has none", f.Layout)},
+		{f.Layout.isRouter() && c.WideTCPFlags, "wide-tcp-flags", own},
 	} {
-		if !rule.holds {
-			return &FieldsError{rule.key, rule.reason}
+		if fault.is {
+			return &FieldsError{fault.key, fault.reason}
 		}
 	}
 	return nil
-}
-
-func (f *Fields) setDefaults() {
-	def(&f.Timestamps, TimestampsDefault)
-	def(&f.Counters, CountersLong)
 }
 
 var (
@@ -95,16 +99,21 @@ var (
 
 func (t Timestamps) isNTP() bool { return t == TimestampsMicroseconds || t == TimestampsNanoseconds }
 
+func (t Timestamps) isChosen() bool { return t != "" && t != TimestampsDefault }
+
 // of returns the form that t means in protocol p.
 func (t Timestamps) of(p Protocol) Timestamps {
 	switch {
-	case t != TimestampsDefault:
+	case t.isChosen():
 		return t
 	case p == IPFIX:
 		return TimestampsMilliseconds
 	}
 	return TimestampsSysUpTime
 }
+
+// isOneOf takes what is not given as well.
+func isOneOf[T ~string](v T, all []T) bool { return v == "" || slices.Contains(all, v) }
 
 // oneOf words that v is none of all.
 func oneOf[T ~string](v T, all []T) string {

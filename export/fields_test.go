@@ -202,6 +202,13 @@ func TestFieldsRefused(t *testing.T) {
 		{Config{Protocol: NetFlow5, Fields: Fields{FlowID: true}}, "flow-id: netflow5 has no room for it"},
 		{Config{Protocol: NetFlow9, Fields: Fields{Timestamps: TimestampsMicroseconds}}, "timestamps: microseconds are of ipfix only"},
 		{Config{Fields: Fields{Timestamps: TimestampsNanoseconds}}, "timestamps: nanoseconds are of ipfix only"},
+		{Config{Fields: Fields{Layout: "crs"}}, `layout: "crs": must be default, netflow-original, isr, asr1000, asr9000`},
+		{Config{Protocol: NetFlow5, Fields: Fields{Layout: LayoutISR}}, "layout: netflow5 has one layout"},
+		{Config{Protocol: IPFIX, Fields: Fields{Layout: LayoutASR9000}}, "layout: asr9000 is of netflow9 only: ipfix has no samplerId of several octets"},
+		{Config{Fields: Fields{Layout: LayoutISR, Timestamps: TimestampsMilliseconds}}, "timestamps: the layout isr has its own"},
+		{Config{Fields: Fields{Layout: LayoutISR, Counters: CountersLong}}, "counters: the layout isr has its own, of four octets"},
+		{Config{Fields: Fields{Layout: LayoutASR1000, FlowID: true}}, "flow-id: the layout asr1000 has none"},
+		{Config{Fields: Fields{Layout: LayoutASR1000}, WideTCPFlags: true}, "wide-tcp-flags: the layout asr1000 has its own"},
 	} {
 		_, err := NewSession(k.cfg, nil)
 		if e := (*FieldsError)(nil); !errors.As(err, &e) || err.Error() != k.want {

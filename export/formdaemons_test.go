@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cacheflow/cache/flow"
 )
 
 // readTimes tells of which forms nfdump 1.7.1 and nfacctd 1.7.7 read start and end: in
@@ -25,7 +27,7 @@ func TestNfacctdForms(t *testing.T) {
 	need(t, "nfacctd")
 	eachChoice(t, func(t *testing.T, cfg Config) {
 		t.Parallel()
-		log, got, total, sent := nfacctdReads(t, cfg)
+		log, got, total, sent := nfacctdReads(t, cfg, judged(cfg.Protocol))
 		if strings.Contains(log, "WARN") || strings.Contains(log, "ERR") || strings.Contains(log, "expecting") {
 			t.Errorf("nfacctd complains:\n%s", log)
 		}
@@ -55,15 +57,15 @@ func TestNfacctdForms(t *testing.T) {
 
 var stamps = regexp.MustCompile(` timestamp_(start|end):[0-9.]+`)
 
-// nfacctdReads has nfacctd read the judged records.
-func nfacctdReads(t *testing.T, cfg Config) (log string, flows []string, total, sent Count) {
+// nfacctdReads has nfacctd read records.
+func nfacctdReads(t *testing.T, cfg Config, rs []flow.Record) (log string, flows []string, total, sent Count) {
 	dir, address := t.TempDir(), unusedPort(t)
 	_, port, _ := net.SplitHostPort(address)
 	file, conf := filepath.Join(dir, "out.json"), filepath.Join(dir, "conf")
 	os.WriteFile(conf, fmt.Appendf(nil, nfacctdConf, port, file), 0o644)
 	stop := daemon(t, address, "object handlers", "nfacctd", "-f", conf)
 	cfg.Address = address
-	sent = exportRecords(t, cfg, judged(cfg.Protocol))
+	sent = exportRecords(t, cfg, rs)
 	log = stop()
 	flows, total = readNfacctd(t, file)
 	return log, flows, total, sent
@@ -101,6 +103,60 @@ func TestNfcapdForms(t *testing.T) {
 			if t.Failed() {
 				return
 			}
+		}
+	})
+}
+
+// judgedLayout are records of which one has to be split in three.
+func judgedLayout() []flow.Record {
+	rs := layoutRecords()
+	rs[0].SrcPort, rs[0].Octets = 50000, 3<<32-3
+	return rs
+}
+
+// TestNfcapdLayouts: nfdump has every packet and octet of a router's layout, and
+// addresses, ports, protocol and counters of each record.
+func TestNfcapdLayouts(t *testing.T) {
+	t.Parallel()
+	need(t, "nfcapd", "nfdump")
+	eachLayout(t, func(t *testing.T, cfg Config) {
+		t.Parallel()
+		dir, address := t.TempDir(), unusedPort(t)
+		_, port, _ := net.SplitHostPort(address)
+		stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
+		cfg.Address = address
+		rs := judgedLayout()
+		sent := exportRecords(t, cfg, rs)
+		log := stop()
+		if want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0",
+			sent.Records+2*times, sent.Packets, sent.Octets); !strings.Contains(log, want) {
+			t.Errorf("nfcapd says\n%s\nwant %s", log, want)
+		}
+		files, _ := filepath.Glob(filepath.Join(dir, "nfcapd.2*"))
+		unsplit := slices.DeleteFunc(nfdump(t, files[0]), func(r map[string]string) bool { return r["src port"] == "50000" })
+		for i, got := range unsplit {
+			r := &rs[1+i%(len(rs)-1)]
+			want := fmt.Sprint(r.Protocol, r.SrcAddr(), r.DstAddr(), r.Packets, r.Octets, r.Input)
+			if is := fmt.Sprint(got["proto"], " ", got["src addr"], " ", got["dst addr"], " ", got["in packets"], " ", got["in bytes"], " ", got["input"]); is != want {
+				t.Fatalf("nfdump: %s, want %s", is, want)
+			}
+		}
+	})
+}
+
+// TestNfacctdLayouts: pmacct with its checks on complains of no router's layout, and has
+// every packet and octet.
+func TestNfacctdLayouts(t *testing.T) {
+	t.Parallel()
+	need(t, "nfacctd")
+	eachLayout(t, func(t *testing.T, cfg Config) {
+		t.Parallel()
+		log, _, total, sent := nfacctdReads(t, cfg, judgedLayout())
+		if strings.Contains(log, "WARN") || strings.Contains(log, "ERR") || strings.Contains(log, "expecting") {
+			t.Errorf("nfacctd complains:\n%s", log)
+		}
+		if total.Packets != sent.Packets || total.Octets != sent.Octets {
+			t.Errorf("nfacctd has %+v of %+v", total, sent)
 		}
 	})
 }

@@ -116,8 +116,6 @@ func (o *options) layout(p Protocol, scope field, fields ...field) {
 		b = be.AppendUint16(b, uint16(4*len(fields)))
 	}
 	fields = append([]field{scope}, fields...)
-	for _, f := range fields {
-		o.size += int(f.length)
-	}
+	o.size = size(fields)
 	o.template = appendFields(b, fields)
 }

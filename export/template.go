@@ -7,6 +7,7 @@ import "cacheflow/cache/flow"
 type template struct {
 	id     uint16
 	groups []group
+	narrow bool   // records whose counters need more than four octets are split
 	size   int    // octets of one Data Record
 	record []byte // the Template Record as it goes out: id, field count, fields
 }
@@ -25,9 +26,7 @@ func newTemplate(id uint16, groups []group) *template {
 	for _, g := range groups {
 		fields = append(fields, g.fields...)
 	}
-	for _, f := range fields {
-		t.size += int(f.length)
-	}
+	t.size = size(fields)
 	t.record = be.AppendUint16(t.record, id)
 	t.record = be.AppendUint16(t.record, uint16(len(fields)))
 	t.record = appendFields(t.record, fields)
@@ -99,12 +98,23 @@ func templateBase(p Protocol, domain uint32) uint16 {
 // newTemplates lays out the records: the Flow Key first, then what was
 // collected, as a router's templates have them.
 func newTemplates(c *Config) (t templates) {
+	if l := c.Fields.Layout; l.isRouter() {
+		t.long = t.router(c, l)
+		return t
+	}
 	t.long = t.family(c, collected8)
 	if c.Fields.Counters == CountersReduced {
 		reduced := t.family(c, collected4)
 		t.reduced = &reduced
 	}
 	return t
+}
+
+// router makes the two layouts of a router.
+func (t *templates) router(c *Config, l Layout) family {
+	v4, v6 := t.add(c, routerLayouts[l].ipv4), t.add(c, routerLayouts[l].ipv6)
+	v4.narrow, v6.narrow = true, true
+	return family{v4, v6, v4}
 }
 
 // family makes three layouts, which differ in endpoints and routes.

@@ -206,6 +206,5 @@ func DefaultExporter(destination string) Exporter {
 	return Exporter{
 		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, MTU: 1400, Rate: Automatic,
 		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, InterfaceTable: time.Minute, V5SamplingMode: true,
-		Fields: export.Fields{Timestamps: export.TimestampsDefault, Counters: export.CountersLong},
 	}
 }

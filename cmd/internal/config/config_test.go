@@ -36,6 +36,7 @@ func TestReference(t *testing.T) {
 	}
 	ipfix := DefaultExporter("192.0.2.1:4739")
 	ipfix.Name, ipfix.Protocol, ipfix.Source, ipfix.SourceID = "ipfix-collector", IPFIX, netip.MustParseAddr("192.0.2.254"), 256
+	ipfix.Fields = export.Fields{Timestamps: export.TimestampsDefault, Counters: export.CountersLong, Layout: export.LayoutDefault}
 	v9 := DefaultExporter("192.0.2.2:2055")
 	v9.Name, v9.SourceID = "v9-collector", 7
 	v5 := DefaultExporter("192.0.2.3:2055")
@@ -261,6 +262,8 @@ var faults = []struct{ text, want string }{
 	{exporter(good + "\n    timestamps: seconds"), `c.yaml:4: flow-exporter "x": timestamps: "seconds": must be default, sysuptime, milliseconds, microseconds, nanoseconds`},
 	{exporter(good + "\n    timestamps: nanoseconds"), `c.yaml:4: flow-exporter "x": timestamps: nanoseconds are of ipfix only`},
 	{exporter(good + "\n    protocol: netflow5\n    counters: reduced"), `c.yaml:5: flow-exporter "x": counters: netflow5 has four octets, and splits records that need more`},
+	{exporter(good + "\n    layout: isr\n    counters: long"), `c.yaml:5: flow-exporter "x": counters: the layout isr has its own, of four octets`},
+	{exporter(good + "\n    layout: isr\n    wide-tcp-flags: true"), `c.yaml:5: flow-exporter "x": wide-tcp-flags: the layout isr has its own`},
 	{exporter(good + "\n    flow-id: 1"), `c.yaml:4: flow-exporter "x": flow-id: "1": must be true, false`},
 	{exporter(good + "\n    wide-tcp-flags: 1"), `c.yaml:4: flow-exporter "x": wide-tcp-flags: "1": must be true, false`},
 	{"flow-exporter:\n  - name: a b\n    " + good + "\n", `c.yaml:2: flow-exporter "a b": name: must have no blank and no control character`},

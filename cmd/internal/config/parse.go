@@ -148,6 +148,7 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	r.boolean(of+"wide-tcp-flags", in.WideTCPFlags, &e.WideTCPFlags)
 	assign(&e.Fields.Timestamps, export.Timestamps(in.Timestamps))
 	assign(&e.Fields.Counters, export.Counters(in.Counters))
+	assign(&e.Fields.Layout, export.Layout(in.Layout))
 	r.boolean(of+"flow-id", in.FlowID, &e.Fields.FlowID)
 	r.boolean(of+"v5-sampling-mode", in.V5SamplingMode, &e.V5SamplingMode)
 }

@@ -65,6 +65,7 @@ type rawExporter struct {
 	WideTCPFlags      string      `yaml:"wide-tcp-flags"`
 	Timestamps        string      `yaml:"timestamps"`
 	Counters          string      `yaml:"counters"`
+	Layout            string      `yaml:"layout"`
 	FlowID            string      `yaml:"flow-id"`
 	V5SamplingMode    string      `yaml:"v5-sampling-mode"`
 }
