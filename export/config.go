@@ -63,6 +63,8 @@ type Config struct {
 	TemplateInterval time.Duration
 	// WideTCPFlags gives tcpControlBits its two octets instead of one.
 	WideTCPFlags bool
+	// Fields chooses what records consist of.
+	Fields Fields
 	// Interfaces maps interface indexes above 65535 to what NetFlow v5 is told
 	// instead; those not in it become 0. Either is counted.
 	Interfaces map[uint32]uint16
@@ -222,7 +224,7 @@ func (c *Config) check() error {
 	case c.Protocol == NetFlow5 && c.Sampling.Interval > maxInterval5:
 		return fmt.Errorf("sampling interval %d: NetFlow v5 has room for %d", c.Sampling.Interval, maxInterval5)
 	}
-	return nil
+	return CheckFields(c)
 }
 
 // processID tells the exporters of this process from those of others.

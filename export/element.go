@@ -26,6 +26,8 @@ const (
 	IPv4Address
 	IPv6Address
 	DateTimeMilliseconds
+	DateTimeMicroseconds
+	DateTimeNanoseconds
 )
 
 // Ids of the Information Elements, by their IANA names. Those below 128 are
@@ -45,6 +47,9 @@ const (
 	destIPv4PrefixLength         = 13
 	egressInterface              = 14
 	ipNextHopIPv4Address         = 15
+	bgpSourceAsNumber            = 16
+	bgpDestinationAsNumber       = 17
+	bgpNextHopIPv4Address        = 18
 	flowEndSysUpTime             = 21
 	flowStartSysUpTime           = 22
 	minimumIPTotalLength         = 25
@@ -60,7 +65,7 @@ const (
 	exportedOctetTotalCount      = 40
 	exportedMessageTotalCount    = 41
 	exportedFlowRecordTotalCount = 42
-	flowSamplerID                = 48
+	samplerID                    = 48
 	flowSamplerMode              = 49
 	flowSamplerRandomInterval    = 50
 	minimumTTL                   = 52
@@ -71,6 +76,8 @@ const (
 	ipVersion                    = 60
 	flowDirection                = 61
 	ipNextHopIPv6Address         = 62
+	bgpNextHopIPv6Address        = 63
+	ipv6ExtensionHeaders         = 64
 	mplsTopLabelStackSection     = 70
 	mplsLabelStackSection2       = 71
 	mplsLabelStackSection3       = 72
@@ -78,13 +85,20 @@ const (
 	interfaceName                = 82
 	interfaceDescription         = 83
 	forwardingStatus             = 89
+	applicationID                = 95
 	flowEndReason                = 136
 	icmpTypeCodeIPv6             = 139
 	exportingProcessID           = 144
 	templateID                   = 145
+	flowID                       = 148
 	observationDomainID          = 149
 	flowStartMilliseconds        = 152
 	flowEndMilliseconds          = 153
+	flowStartMicroseconds        = 154
+	flowEndMicroseconds          = 155
+	flowStartNanoseconds         = 156
+	flowEndNanoseconds           = 157
+	systemInitTime               = 160
 	ignoredPacketTotalCount      = 164
 	ignoredOctetTotalCount       = 165
 	notSentFlowTotalCount        = 166
@@ -94,6 +108,9 @@ const (
 	ipDiffServCodePoint          = 195
 	fragmentFlags                = 197
 	mplsLabelStackDepth          = 202
+	ingressVRFID                 = 234
+	egressVRFID                  = 235
+	dot1qVlanID                  = 243
 	dot1qPriority                = 244
 	dot1qCustomerVlanID          = 245
 	dot1qCustomerPriority        = 246
@@ -122,6 +139,9 @@ var elements = [...]Element{
 	{destIPv4PrefixLength, "destinationIPv4PrefixLength", Unsigned8, 1},
 	{egressInterface, "egressInterface", Unsigned32, 4},
 	{ipNextHopIPv4Address, "ipNextHopIPv4Address", IPv4Address, 4},
+	{bgpSourceAsNumber, "bgpSourceAsNumber", Unsigned32, 4},
+	{bgpDestinationAsNumber, "bgpDestinationAsNumber", Unsigned32, 4},
+	{bgpNextHopIPv4Address, "bgpNextHopIPv4Address", IPv4Address, 4},
 	{flowEndSysUpTime, "flowEndSysUpTime", Unsigned32, 4},
 	{flowStartSysUpTime, "flowStartSysUpTime", Unsigned32, 4},
 	{minimumIPTotalLength, "minimumIpTotalLength", Unsigned64, 8},
@@ -137,7 +157,7 @@ var elements = [...]Element{
 	{exportedOctetTotalCount, "exportedOctetTotalCount", Unsigned64, 8},
 	{exportedMessageTotalCount, "exportedMessageTotalCount", Unsigned64, 8},
 	{exportedFlowRecordTotalCount, "exportedFlowRecordTotalCount", Unsigned64, 8},
-	{flowSamplerID, "samplerId", Unsigned8, 1},
+	{samplerID, "samplerId", Unsigned8, 1},
 	{flowSamplerMode, "samplerMode", Unsigned8, 1},
 	{flowSamplerRandomInterval, "samplerRandomInterval", Unsigned32, 4},
 	{minimumTTL, "minimumTTL", Unsigned8, 1},
@@ -148,18 +168,27 @@ var elements = [...]Element{
 	{ipVersion, "ipVersion", Unsigned8, 1},
 	{flowDirection, "flowDirection", Unsigned8, 1},
 	{ipNextHopIPv6Address, "ipNextHopIPv6Address", IPv6Address, 16},
+	{bgpNextHopIPv6Address, "bgpNextHopIPv6Address", IPv6Address, 16},
+	{ipv6ExtensionHeaders, "ipv6ExtensionHeaders", Unsigned32, 4},
 	{mplsTopLabelStackSection, "mplsTopLabelStackSection", OctetArray, 3},
 	{mplsLabelStackSection2, "mplsLabelStackSection2", OctetArray, 3},
 	{mplsLabelStackSection3, "mplsLabelStackSection3", OctetArray, 3},
 	{destinationMacAddress, "destinationMacAddress", MACAddress, 6},
 	{forwardingStatus, "forwardingStatus", Unsigned8, 1},
+	{applicationID, "applicationId", OctetArray, 4},
 	{flowEndReason, "flowEndReason", Unsigned8, 1},
 	{icmpTypeCodeIPv6, "icmpTypeCodeIPv6", Unsigned16, 2},
 	{exportingProcessID, "exportingProcessId", Unsigned32, 4},
 	{templateID, "templateId", Unsigned16, 2},
+	{flowID, "flowId", Unsigned64, 8},
 	{observationDomainID, "observationDomainId", Unsigned32, 4},
 	{flowStartMilliseconds, "flowStartMilliseconds", DateTimeMilliseconds, 8},
 	{flowEndMilliseconds, "flowEndMilliseconds", DateTimeMilliseconds, 8},
+	{flowStartMicroseconds, "flowStartMicroseconds", DateTimeMicroseconds, 8},
+	{flowEndMicroseconds, "flowEndMicroseconds", DateTimeMicroseconds, 8},
+	{flowStartNanoseconds, "flowStartNanoseconds", DateTimeNanoseconds, 8},
+	{flowEndNanoseconds, "flowEndNanoseconds", DateTimeNanoseconds, 8},
+	{systemInitTime, "systemInitTimeMilliseconds", DateTimeMilliseconds, 8},
 	{ignoredPacketTotalCount, "ignoredPacketTotalCount", Unsigned64, 8},
 	{ignoredOctetTotalCount, "ignoredOctetTotalCount", Unsigned64, 8},
 	{notSentFlowTotalCount, "notSentFlowTotalCount", Unsigned64, 8},
@@ -169,6 +198,9 @@ var elements = [...]Element{
 	{ipDiffServCodePoint, "ipDiffServCodePoint", Unsigned8, 1},
 	{fragmentFlags, "fragmentFlags", Unsigned8, 1},
 	{mplsLabelStackDepth, "mplsLabelStackDepth", Unsigned32, 4},
+	{ingressVRFID, "ingressVRFID", Unsigned32, 4},
+	{egressVRFID, "egressVRFID", Unsigned32, 4},
+	{dot1qVlanID, "dot1qVlanId", Unsigned16, 2},
 	{dot1qPriority, "dot1qPriority", Unsigned8, 1},
 	{dot1qCustomerVlanID, "dot1qCustomerVlanId", Unsigned16, 2},
 	{dot1qCustomerPriority, "dot1qCustomerPriority", Unsigned8, 1},

@@ -82,16 +82,35 @@ func TestElements(t *testing.T) {
 	}
 }
 
+// everyLayout returns a configuration for each set of templates that there is.
+func everyLayout() (cfgs []Config) {
+	for _, p := range bothTemplated {
+		cfgs = append(cfgs, Config{Protocol: p, WideTCPFlags: true})
+		for l := range routerLayouts {
+			if p == NetFlow9 || l.inIPFIX() {
+				cfgs = append(cfgs, Config{Protocol: p, Fields: Fields{Layout: l}})
+			}
+		}
+	}
+	for _, c := range choices {
+		for _, p := range c.protocols {
+			cfgs = append(cfgs, Config{Protocol: p, Fields: c.Fields})
+		}
+	}
+	return cfgs
+}
+
 // TestTemplatesFit holds MinMTU to what it promises, and every field to its
 // element's length (RFC 7011 §6.2: only integers may be shorter).
 func TestTemplatesFit(t *testing.T) {
-	for _, p := range []Protocol{NetFlow9, IPFIX} {
-		cfg, err := Config{Protocol: p, WideTCPFlags: true}.withDefaults()
+	for _, cfg := range everyLayout() {
+		cfg, err := cfg.withDefaults()
 		if err != nil {
 			t.Fatal(err)
 		}
+		p := cfg.Protocol
 		ts := newTemplates(&cfg)
-		for _, tm := range []*template{ts.ipv4, ts.ipv6, ts.ipv4via6} {
+		for _, tm := range ts.all {
 			if n := header9 + setHeader + pad4(max(len(tm.record), tm.size)); n > MinMTU {
 				t.Errorf("%v template %d needs %d octets", p, tm.id, n)
 			}
@@ -100,7 +119,7 @@ func TestTemplatesFit(t *testing.T) {
 				e, ok := ElementByID(id)
 				integer := e.Type >= Unsigned8 && e.Type <= Unsigned64
 				if !ok || length > e.Length || length < e.Length && !integer && e.Type != OctetArray {
-					if id == flowLabelIPv6 && p == NetFlow9 {
+					if p == NetFlow9 && (id == flowLabelIPv6 || id == samplerID) {
 						continue
 					}
 					t.Errorf("%v template %d: element %d (%s) of %d octets", p, tm.id, id, e.Name, length)

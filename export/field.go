@@ -13,92 +13,104 @@ var be = binary.BigEndian
 // length in octets.
 type field struct{ id, length uint16 }
 
+// size returns the octets of fields.
+func size(fields []field) (n int) {
+	for _, f := range fields {
+		n += int(f.length)
+	}
+	return n
+}
+
 // A group is a run of fields and the function that appends their values, in
 // the same order. The group, not the field, is the unit of encoding: a record
 // costs one indirect call for each.
 type group struct {
 	fields []field
 	// put appends the values. epoch is the wall time of flow.Time 0 in
-	// milliseconds since 1970.
+	// nanoseconds since 1970.
 	put func(b []byte, r *flow.Record, epoch int64) []byte
 }
 
-// A Data Record is addresses, common, times, a route and flags.
+// A Data Record is endpoints, what was collected, times, a route and flags. The
+// endpoints are what both directions of a conversation have in common.
 var (
-	addresses4 = group{
-		[]field{{sourceIPv4Address, 4}, {destinationIPv4Address, 4}},
+	endpoints4 = group{
+		append([]field{{sourceIPv4Address, 4}, {destinationIPv4Address, 4}}, portFields...),
 		func(b []byte, r *flow.Record, _ int64) []byte {
-			return append(append(b, r.Src[:4]...), r.Dst[:4]...)
+			return putPorts(append(append(b, r.Src[:4]...), r.Dst[:4]...), r)
 		},
 	}
-	addresses6 = group{
-		[]field{{sourceIPv6Address, 16}, {destinationIPv6Address, 16}},
+	endpoints6 = group{
+		append([]field{{sourceIPv6Address, 16}, {destinationIPv6Address, 16}}, portFields...),
 		func(b []byte, r *flow.Record, _ int64) []byte {
-			return append(append(b, r.Src[:]...), r.Dst[:]...)
+			return putPorts(append(append(b, r.Src[:]...), r.Dst[:]...), r)
 		},
 	}
 )
 
-// common is what all records have: the rest of the Flow Key, then what was
+var portFields = []field{
+	{sourceTransportPort, 2}, {destinationTransportPort, 2}, {protocolIdentifier, 1}, {ipVersion, 1},
+}
+
+func putPorts(b []byte, r *flow.Record) []byte {
+	b = be.AppendUint16(b, r.SrcPort)
+	b = be.AppendUint16(b, r.DstPort)
+	return append(b, r.Protocol, r.Version)
+}
+
+// collected8 and collected4 have counters of eight octets, and of four for records
+// whose counters fit.
+var collected8, collected4 = newCollected(8), newCollected(4)
+
+// fits32 reports whether counters of four octets hold those of r.
+func fits32(r *flow.Record) bool { return (r.Packets|r.Octets)>>32 == 0 }
+
+// newCollected returns what all records have after their endpoints: the rest of the
+// Flow Key, where the flow leaves, counters of so many octets, and what else was
 // collected.
 //
 // Lengths have four octets, since an IPv6 packet over lo can exceed 65535. The
 // outer tag is in vlanId (58) or postVlanId (59), which collectors read, and not
 // also in dot1qVlanId (243): which of the two depends on the interface that the
 // tag belongs to, and pmacct looks for it there.
-var common = group{
-	[]field{
-		{sourceTransportPort, 2}, {destinationTransportPort, 2},
-		{protocolIdentifier, 1}, {ipClassOfService, 1}, {ipVersion, 1}, {flowDirection, 1},
-		{ingressInterface, 4},
-		{egressInterface, 4}, {packetDeltaCount, 8}, {octetDeltaCount, 8},
-		{minimumIPTotalLength, 4}, {maximumIPTotalLength, 4},
-		{minimumTTL, 1}, {maximumTTL, 1}, {ipDiffServCodePoint, 1}, {fragmentFlags, 1},
-		{flowEndReason, 1}, {forwardingStatus, 1},
-		{sourceMacAddress, 6}, {destinationMacAddress, 6},
-		{vlanID, 2}, {postVlanID, 2}, {dot1qCustomerVlanID, 2}, {dot1qPriority, 1}, {dot1qCustomerPriority, 1},
-		{mplsTopLabelStackSection, 3}, {mplsLabelStackSection2, 3}, {mplsLabelStackSection3, 3},
-		{mplsLabelStackDepth, 1},
-	},
-	func(b []byte, r *flow.Record, _ int64) []byte {
-		b = be.AppendUint16(b, r.SrcPort)
-		b = be.AppendUint16(b, r.DstPort)
-		b = append(b, r.Protocol, r.ToS, r.Version, uint8(r.Direction))
-		b = be.AppendUint32(b, r.Input)
-		b = be.AppendUint32(b, r.Egress)
-		b = be.AppendUint64(b, r.Packets)
-		b = be.AppendUint64(b, r.Octets)
-		b = be.AppendUint32(b, r.MinLength)
-		b = be.AppendUint32(b, r.MaxLength)
-		b = append(b, r.MinTTL, r.MaxTTL, r.DSCP(), moreFragments(r.Fragment), uint8(r.End), uint8(r.Status))
-		b = append(append(b, r.SrcMAC[:]...), r.DstMAC[:]...)
-		in, out := vlans(r)
-		b = be.AppendUint16(b, in)
-		b = be.AppendUint16(b, out)
-		b = be.AppendUint16(b, r.CustomerVLAN&vlanMask)
-		b = append(b, uint8(r.VLAN>>priorityShift), uint8(r.CustomerVLAN>>priorityShift))
-		b = append(append(append(b, r.MPLS[0][:]...), r.MPLS[1][:]...), r.MPLS[2][:]...)
-		return append(b, r.MPLSDepth)
-	},
-}
-
-var (
-	// timesUptime are FIRST_SWITCHED and LAST_SWITCHED (RFC 3954 §8).
-	timesUptime = group{
-		[]field{{flowStartSysUpTime, 4}, {flowEndSysUpTime, 4}},
+func newCollected(counter uint16) group {
+	return group{
+		[]field{
+			{ipClassOfService, 1}, {flowDirection, 1}, {ingressInterface, 4}, {egressInterface, 4},
+			{packetDeltaCount, counter}, {octetDeltaCount, counter},
+			{minimumIPTotalLength, 4}, {maximumIPTotalLength, 4},
+			{minimumTTL, 1}, {maximumTTL, 1}, {ipDiffServCodePoint, 1}, {fragmentFlags, 1},
+			{flowEndReason, 1}, {forwardingStatus, 1},
+			{sourceMacAddress, 6}, {destinationMacAddress, 6},
+			{vlanID, 2}, {postVlanID, 2}, {dot1qCustomerVlanID, 2}, {dot1qPriority, 1}, {dot1qCustomerPriority, 1},
+			{mplsTopLabelStackSection, 3}, {mplsLabelStackSection2, 3}, {mplsLabelStackSection3, 3},
+			{mplsLabelStackDepth, 1},
+		},
 		func(b []byte, r *flow.Record, _ int64) []byte {
-			b = be.AppendUint32(b, sysUpTime(r.First))
-			return be.AppendUint32(b, sysUpTime(r.Last))
+			b = append(b, r.ToS, uint8(r.Direction))
+			b = be.AppendUint32(b, r.Input)
+			b = be.AppendUint32(b, r.Egress)
+			if counter == 8 {
+				b = be.AppendUint64(b, r.Packets)
+				b = be.AppendUint64(b, r.Octets)
+			} else {
+				b = be.AppendUint32(b, uint32(r.Packets))
+				b = be.AppendUint32(b, uint32(r.Octets))
+			}
+			b = be.AppendUint32(b, r.MinLength)
+			b = be.AppendUint32(b, r.MaxLength)
+			b = append(b, r.MinTTL, r.MaxTTL, r.DSCP(), moreFragments(r.Fragment), uint8(r.End), uint8(r.Status))
+			b = append(append(b, r.SrcMAC[:]...), r.DstMAC[:]...)
+			in, out := vlans(r)
+			b = be.AppendUint16(b, in)
+			b = be.AppendUint16(b, out)
+			b = be.AppendUint16(b, r.CustomerVLAN&vlanMask)
+			b = append(b, uint8(r.VLAN>>priorityShift), uint8(r.CustomerVLAN>>priorityShift))
+			b = append(append(append(b, r.MPLS[0][:]...), r.MPLS[1][:]...), r.MPLS[2][:]...)
+			return append(b, r.MPLSDepth)
 		},
 	}
-	timesWall = group{
-		[]field{{flowStartMilliseconds, 8}, {flowEndMilliseconds, 8}},
-		func(b []byte, r *flow.Record, epoch int64) []byte {
-			b = be.AppendUint64(b, wallTime(r.First, epoch))
-			return be.AppendUint64(b, wallTime(r.Last, epoch))
-		},
-	}
-)
+}
 
 // Routes are what has its own elements in each IP version: the forwarding
 // decision, and the ICMP type and code, which are 0 in other flows.
@@ -130,8 +142,7 @@ var (
 			{icmpTypeCodeIPv4, 2}, {flowLabelIPv6, 3},
 		},
 		func(b []byte, r *flow.Record, _ int64) []byte {
-			b = putRoute6(b, r, 0)
-			return append(b, uint8(r.FlowLabel>>16), uint8(r.FlowLabel>>8), uint8(r.FlowLabel))
+			return putFlowLabel3(putRoute6(b, r, 0), r, 0)
 		},
 	}
 	route6 = group{
@@ -163,12 +174,12 @@ var (
 // wants it: there is one.
 var (
 	flowSampler = group{
-		[]field{{flowSamplerID, 1}},
-		func(b []byte, _ *flow.Record, _ int64) []byte { return append(b, samplerID) },
+		[]field{{samplerID, 1}},
+		func(b []byte, _ *flow.Record, _ int64) []byte { return append(b, theSampler) },
 	}
 	selector = group{
 		[]field{{selectorID, 4}},
-		func(b []byte, _ *flow.Record, _ int64) []byte { return be.AppendUint32(b, samplerID) },
+		func(b []byte, _ *flow.Record, _ int64) []byte { return be.AppendUint32(b, theSampler) },
 	}
 )
 

@@ -357,7 +357,7 @@ func TestIR12(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, tm := range []*template{s.templates.ipv4, s.templates.ipv6, s.templates.ipv4via6} {
+		for _, tm := range s.templates.all {
 			sizes[tm.id] = tm.size
 		}
 		sizes[s.options[0].id] = s.options[0].size

@@ -1,13 +1,17 @@
 package export
 
-import "cacheflow/cache/flow"
+import (
+	"time"
+
+	"cacheflow/cache/flow"
+)
 
 // appendLine appends r as a line to the open block of lines.
 func (s *Session) appendLine(r *flow.Record, now flow.Time) Reason {
 	if len(s.buf) == 0 {
 		s.open(now)
 	}
-	s.scratch = append(s.cfg.Line(s.scratch[:0], r, s.epoch), '\n')
+	s.scratch = append(s.cfg.Line(s.scratch[:0], r, s.epoch/int64(time.Millisecond)), '\n')
 	if len(s.buf)+len(s.scratch) > s.cfg.MTU {
 		s.Flush(now)
 		s.open(now)

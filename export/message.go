@@ -28,8 +28,8 @@ type Message struct {
 	DataRecords int
 	// Templates counts Template and Options Template Records.
 	Templates int
-	// Flows is what the message carries of flow records. A record that NetFlow
-	// v5 had to split counts in the message with its last part; its packets and
+	// Flows is what the message carries of flow records. A record that
+	// had to be split counts in the message with its last part; its packets and
 	// octets count where they are.
 	Flows Count
 }

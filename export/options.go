@@ -34,7 +34,7 @@ type options struct {
 	interval time.Duration
 	due      flow.Time
 	// constant records go out whenever the templates do as well: without them a collector
-	// would misread the records.
+	// would misread the flows.
 	constant bool
 	// statistics are reported at the end as well.
 	statistics bool
@@ -58,6 +58,7 @@ func newOptions(c *Config, t *templates) (all []*options) {
 		{every.Reliability, c.Unmetered != nil, true, func(o *options) { o.meteringReliability(c) }},
 		{every.Reliability, c.stats != nil, true, func(o *options) { o.exportingReliability(c) }},
 		{every.FlowKeys, c.Protocol == IPFIX, false, func(o *options) { o.flowKeys(c, t) }},
+		{defaultOptionInterval, c.Protocol == IPFIX && c.Fields.Timestamps == TimestampsSysUpTime, false, func(o *options) { o.systemInitTime(c) }},
 	} {
 		if !kind.has || kind.interval < 0 {
 			continue
@@ -103,8 +104,6 @@ func (o *options) layout(p Protocol, scope field, fields ...field) {
 		b = be.AppendUint16(b, uint16(4*len(fields)))
 	}
 	fields = append([]field{scope}, fields...)
-	for _, f := range fields {
-		o.size += int(f.length)
-	}
+	o.size = size(fields)
 	o.template = appendFields(b, fields)
 }

@@ -12,7 +12,7 @@ const (
 	Closed      // put after Shutdown
 	NotIPv4     // NetFlow v5 carries IPv4 only
 	NoIPVersion // the record's version is neither 4 nor 6
-	TooLarge    // a counter above 2^48, for NetFlow v5
+	TooLarge    // a counter above 2^48, for counters of four octets
 
 	// The datagram was refused.
 	Refused      // ECONNREFUSED, twice: nobody listens at the collector

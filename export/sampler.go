@@ -59,8 +59,8 @@ func ParseSamplerForm(s string) (SamplerForm, error) {
 	return 0, fmt.Errorf("unknown sampler form %q: want sampling, interval, flow-sampler or selector", s)
 }
 
-// samplerID is the number of the one sampler that there is.
-const samplerID = 1
+// theSampler is the number of the one sampler that there is.
+const theSampler = 1
 
 // interval is the interval in words of the registry, where 1 is every packet.
 func (s Sampling) interval() uint32 { return max(1, s.Interval) }
@@ -101,8 +101,8 @@ func (o *options) sampler(c *Config) {
 		o.layout(c.Protocol, scope, field{samplingInterval, 4})
 		values = be.AppendUint32(values, s.interval())
 	case FormFlowSampler:
-		o.layout(c.Protocol, scope, field{flowSamplerID, 1}, field{flowSamplerMode, 1}, field{flowSamplerRandomInterval, 4})
-		values = be.AppendUint32(append(values, samplerID, s.algorithm()), s.interval())
+		o.layout(c.Protocol, scope, field{samplerID, 1}, field{flowSamplerMode, 1}, field{flowSamplerRandomInterval, 4})
+		values = be.AppendUint32(append(values, theSampler, s.algorithm()), s.interval())
 	case FormSelector:
 		values = o.selector(s)
 	}
@@ -121,6 +121,6 @@ func (o *options) selector(s Sampling) []byte {
 		algorithm, first, second, value = nOutOfN, field{samplingSize, 4}, field{samplingPopulation, 4}, s.interval()
 	}
 	o.layout(IPFIX, field{selectorID, 4}, field{selectorAlgorithm, 2}, first, second)
-	b := be.AppendUint16(be.AppendUint32(nil, samplerID), algorithm)
+	b := be.AppendUint16(be.AppendUint32(nil, theSampler), algorithm)
 	return be.AppendUint32(be.AppendUint32(b, 1), value)
 }

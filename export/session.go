@@ -26,7 +26,7 @@ type Session struct {
 	opened   flow.Time // when the open message began
 	last     flow.Time // the largest Last in it
 	hasLast  bool
-	epoch    int64 // wall time of flow.Time 0 in ms, taken when the message began
+	epoch    int64 // wall time of flow.Time 0 in ns, taken when the message began
 	sequence uint32
 
 	announced    bool // templates went out in a message of their own
@@ -94,15 +94,43 @@ func (s *Session) Append(r *flow.Record, now flow.Time) Reason {
 	if t == nil {
 		return NoIPVersion
 	}
+	if t.narrow && !fits32(r) {
+		return s.appendParts(t, r, now)
+	}
+	s.appendData(t, r, Count{1, r.Packets, r.Octets}, now)
+	return None
+}
+
+// appendData puts r, which is to count as c, into a message as one Data Record.
+func (s *Session) appendData(t *template, r *flow.Record, c Count, now flow.Time) {
 	if !s.announced {
 		s.SendTemplates(now)
 	}
 	s.makeRoom(t.id, t.size, now)
 	s.buf = t.appendRecord(s.buf, r, s.epoch)
-	s.carried(r, Count{1, r.Packets, r.Octets})
+	s.carried(r, c)
 	if !s.fits(t.id, t.size) {
 		s.Flush(now)
 	}
+}
+
+// appendParts puts r into messages as several records, whose counters sum up to its own.
+func (s *Session) appendParts(t *template, r *flow.Record, now flow.Time) Reason {
+	parts := max(parts32(r.Packets), parts32(r.Octets))
+	if parts > maxParts {
+		return TooLarge
+	}
+	part := *r
+	packets, octets := split{r.Packets, parts}, split{r.Octets, parts}
+	for i := range parts {
+		part.Packets, part.Octets = uint64(packets.part(i)), uint64(octets.part(i))
+		count := Count{Packets: part.Packets, Octets: part.Octets}
+		if i == parts-1 {
+			count.Records = 1
+		}
+		s.appendData(t, &part, count, now)
+	}
+	s.splits += parts - 1
 	return None
 }
 
@@ -162,8 +190,8 @@ func (s *Session) Flush(now flow.Time) {
 // Pending returns what is in the open message.
 func (s *Session) Pending() Count { return s.msg.Flows }
 
-// Splits returns how many records NetFlow v5 was sent beyond one per flow
-// record, for counters above 32 bits.
+// Splits returns how many records were sent beyond one per flow record, where
+// counters of four octets had to be split.
 func (s *Session) Splits() uint64 { return s.splits }
 
 // WideInterfaces returns how many interface indexes did not fit into NetFlow
@@ -175,12 +203,17 @@ func (s *Session) open(now flow.Time) {
 	s.buf = s.buf[:s.format.header]
 	s.set = 0
 	s.opened = now
-	s.epoch = s.cfg.Epoch().UnixMilli()
+	epoch := s.cfg.Epoch()
+	if !s.cfg.Fields.Timestamps.isNTP() {
+		// The milliseconds of one record are then the same in all protocols.
+		epoch = epoch.Truncate(time.Millisecond)
+	}
+	s.epoch = epoch.UnixNano()
 }
 
 // wallAt returns the wall time of t in seconds since 1970 and the rest in
 // nanoseconds.
 func (s *Session) wallAt(t flow.Time) (secs, nsecs uint32) {
-	w := time.UnixMilli(s.epoch).Add(time.Duration(t))
+	w := time.Unix(0, s.epoch).Add(time.Duration(t))
 	return uint32(w.Unix()), uint32(w.Nanosecond())
 }

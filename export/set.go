@@ -111,7 +111,7 @@ func (s *Session) SendTemplates(now flow.Time) {
 // appendTemplates appends all templates and options to the open message, and
 // to as many more as they need.
 func (s *Session) appendTemplates(now flow.Time) {
-	for _, t := range s.templates.all() {
+	for _, t := range s.templates.all {
 		s.appendInSet(s.format.templateSet, t.record, now)
 		s.msg.Templates++
 	}

@@ -70,7 +70,7 @@ func appendTimes(b []byte, c *Config, times ...flow.Time) []byte {
 	for _, t := range times {
 		ms := uint64(0)
 		if t != 0 {
-			ms = wallTime(t, c.Epoch().UnixMilli())
+			ms = wallTime(t, c.Epoch().UnixNano())
 		}
 		b = be.AppendUint64(b, ms)
 	}
@@ -81,7 +81,7 @@ func appendTimes(b []byte, c *Config, times ...flow.Time) []byte {
 func (o *options) flowKeys(c *Config, t *templates) {
 	o.layout(c.Protocol, field{templateID, 2}, field{flowKeyIndicator, 8})
 	o.records = func(b []byte) []byte {
-		for _, t := range t.all() {
+		for _, t := range t.all {
 			b = be.AppendUint16(b, t.id)
 			b = be.AppendUint64(b, t.keys)
 		}

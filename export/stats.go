@@ -31,7 +31,7 @@ type Stats struct {
 	Refusals       uint64             // ECONNREFUSED: the host's word that nobody listens
 	Retries        uint64             // sends repeated: refused, buffer full, source address gone
 	Paced          uint64             // times that datagrams had to wait for Rate
-	Splits         uint64             // NetFlow v5: records beyond one per flow record
+	Splits         uint64             // counters of four octets: records beyond one per flow record
 	WideInterfaces uint64             // NetFlow v5: interface indexes above 65535
 
 	QueueRecords int // size of the queue

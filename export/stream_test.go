@@ -207,7 +207,8 @@ func TestCollectorKilled(t *testing.T) {
 	c.stop()
 	s := checkLedger(t, e)
 	lost := s.Dropped[Hangup]
-	missing, size := s.Made.Records-c.got.Records, uint64(newTemplates(&e.cfg).ipv4.size)
+	layouts := newTemplates(&e.cfg)
+	missing, size := s.Made.Records-c.got.Records, uint64(layouts.all[0].size)
 	t.Logf("made %d, received %d, declared %d, in the receive buffer %d octets: at most %d records", s.Made.Records, c.got.Records, lost.Records, octets, uint64(octets)/size)
 	if lost.Records == 0 || s.NotSent() != lost || missing < lost.Records || missing > lost.Records+uint64(octets)/size {
 		t.Errorf("missing %d records, declared %+v", missing, lost)

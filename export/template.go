@@ -7,7 +7,8 @@ import "cacheflow/cache/flow"
 type template struct {
 	id     uint16
 	groups []group
-	size   int // octets of one Data Record
+	narrow bool // records whose counters need more than four octets are split
+	size   int  // octets of one Data Record
 	// keys has bit i set where field i is of the Flow Key, the first field being bit 0.
 	keys   uint64
 	record []byte // the Template Record as it goes out: id, field count, fields
@@ -27,8 +28,8 @@ func newTemplate(id uint16, groups []group) *template {
 	for _, g := range groups {
 		fields = append(fields, g.fields...)
 	}
+	t.size = size(fields)
 	for i, f := range fields {
-		t.size += int(f.length)
 		if isFlowKey(f.id) {
 			t.keys |= 1 << i
 		}
@@ -49,27 +50,36 @@ func appendFields(b []byte, fields []field) []byte {
 	return b
 }
 
-// templates are the Data Record layouts of one session. The third one is for
-// IPv4 routes with an IPv6 gateway (RFC 8950): such a next hop fits into no
-// IPv4 field, and 16 octets of zeros in every other record would be a waste.
-type templates struct {
-	ipv4, ipv6, ipv4via6 *template
-}
-
-// all returns the templates in the order in which they are sent.
-func (t *templates) all() []*template { return []*template{t.ipv4, t.ipv6, t.ipv4via6} }
+// A family is the layouts of one kind of record. The third one is for IPv4 routes
+// with an IPv6 gateway (RFC 8950): such a next hop fits into no IPv4 field, and 16
+// octets of zeros in every other record would be a waste.
+type family struct{ ipv4, ipv6, ipv4via6 *template }
 
 // pick returns the template for r, or nil where r is of neither IP version.
-func (t *templates) pick(r *flow.Record) *template {
+func (f *family) pick(r *flow.Record) *template {
 	switch {
 	case r.Version == 6:
-		return t.ipv6
+		return f.ipv6
 	case r.Version != 4:
 		return nil
 	case r.NextHopVersion == 6:
-		return t.ipv4via6
+		return f.ipv4via6
 	}
-	return t.ipv4
+	return f.ipv4
+}
+
+// templates are the Data Record layouts of one session.
+type templates struct {
+	all     []*template // as they are announced
+	long    family
+	reduced *family // for records whose counters fit into four octets; may be nil
+}
+
+func (t *templates) pick(r *flow.Record) *template {
+	if t.reduced != nil && fits32(r) {
+		return t.reduced.pick(r)
+	}
+	return t.long.pick(r)
 }
 
 // Template ids: RFC 3954 and RFC 7011 scope them to one Observation Domain,
@@ -94,27 +104,55 @@ func templateBase(p Protocol, domain uint32) uint16 {
 
 // newTemplates lays out the records: the Flow Key first, then what was
 // collected, as a router's templates have them.
-func newTemplates(c *Config) templates {
-	times, v6, flags := timesUptime, route6v9, flags1
+func newTemplates(c *Config) (t templates) {
+	if l := c.Fields.Layout; l.isRouter() {
+		t.long = t.router(c, l)
+		return t
+	}
+	t.long = t.family(c, collected8)
+	if c.Fields.Counters == CountersReduced {
+		reduced := t.family(c, collected4)
+		t.reduced = &reduced
+	}
+	return t
+}
+
+// router makes the two layouts of a router.
+func (t *templates) router(c *Config, l Layout) family {
+	v4, v6 := t.add(c, routerLayouts[l].ipv4), t.add(c, routerLayouts[l].ipv6)
+	v4.narrow, v6.narrow = true, true
+	return family{v4, v6, v4}
+}
+
+// family makes three layouts, which differ in endpoints and routes.
+func (t *templates) family(c *Config, collected group) family {
+	v6, flags := route6v9, flags1
 	if c.Protocol == IPFIX {
-		times, v6 = timesWall, route6
+		v6 = route6
 	}
 	if c.WideTCPFlags {
 		flags = flags2
 	}
-	layout := func(offset uint16, addresses, route group) *template {
-		groups := []group{addresses, common, times, route, flags}
+	times := timeGroups[c.Fields.Timestamps.of(c.Protocol)]
+	layout := func(endpoints, route group) *template {
+		groups := []group{endpoints, collected, times, route, flags}
+		if c.Fields.FlowID {
+			groups = append(groups, flowIDs)
+		}
 		switch c.Sampling.Form {
 		case FormFlowSampler:
 			groups = append(groups, flowSampler)
 		case FormSelector:
 			groups = append(groups, selector)
 		}
-		return newTemplate(templateBase(c.Protocol, c.SourceID)+offset, groups)
+		return t.add(c, groups)
 	}
-	return templates{
-		ipv4:     layout(0, addresses4, route4),
-		ipv6:     layout(1, addresses6, v6),
-		ipv4via6: layout(2, addresses4, route4via6),
-	}
+	return family{layout(endpoints4, route4), layout(endpoints6, v6), layout(endpoints4, route4via6)}
+}
+
+// add makes a template with the next id.
+func (t *templates) add(c *Config, groups []group) *template {
+	id := templateBase(c.Protocol, c.SourceID) + uint16(len(t.all))
+	t.all = append(t.all, newTemplate(id, groups))
+	return t.all[len(t.all)-1]
 }

@@ -20,5 +20,6 @@ func millis(t flow.Time) int64 {
 func sysUpTime(t flow.Time) uint32 { return uint32(millis(t)) }
 
 // wallTime returns t in milliseconds since 1970, where epoch is that of
-// flow.Time 0; never before 1970, which dateTimeMilliseconds cannot tell.
-func wallTime(t flow.Time, epoch int64) uint64 { return uint64(max(0, epoch+millis(t))) }
+// flow.Time 0 in nanoseconds; never before 1970, which dateTimeMilliseconds
+// cannot tell.
+func wallTime(t flow.Time, epoch int64) uint64 { return uint64(max(0, millis(flow.Time(epoch)+t))) }

@@ -32,27 +32,38 @@ func TestTshark(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := tsharkFeed(t, s)
-			complaints := tshark(t, w, "-Y", faults)
-			if complaints != "" {
-				t.Errorf("tshark complains:\n%.2000s", complaints)
-			}
-			var packets []any
-			if err := json.Unmarshal([]byte(tshark(t, w, "-T", "json")), &packets); err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			collect(packets, func(r map[string]string) { got = append(got, fmt.Sprint(r)) })
-			slices.Sort(got)
-			slices.Sort(want)
-			if len(got) != len(want) {
-				t.Fatalf("tshark decodes %d records of %d", len(got), len(want))
-			}
-			for i := range want {
-				if got[i] != want[i] {
-					t.Fatalf("tshark has\n%s\nwant\n%s", got[i], want[i])
-				}
-			}
+			compareTshark(t, w, want, nil)
 		})
+	}
+}
+
+// compareTshark holds what tshark reads in w to what it should; edit makes a record
+// comparable, and may be nil.
+func compareTshark(t *testing.T, w *pcap, want []string, edit func(map[string]string)) {
+	t.Helper()
+	if complaints := tshark(t, w, "-Y", faults); complaints != "" {
+		t.Errorf("tshark complains:\n%.2000s", complaints)
+	}
+	var packets []any
+	if err := json.Unmarshal([]byte(tshark(t, w, "-T", "json")), &packets); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	collect(packets, func(r map[string]string) {
+		if edit != nil {
+			edit(r)
+		}
+		got = append(got, fmt.Sprint(r))
+	})
+	slices.Sort(got)
+	slices.Sort(want)
+	if len(got) != len(want) {
+		t.Fatalf("tshark decodes %d records of %d", len(got), len(want))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("tshark has\n%s\nwant\n%s", got[i], want[i])
+		}
 	}
 }
 

@@ -179,6 +179,7 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
 			MTU: x.MTU, TemplatePackets: x.TemplatePackets, TemplateInterval: x.TemplateTimeout,
 			Options: export.OptionIntervals(x.Options), WideTCPFlags: x.WideTCPFlags, Rate: rate, QueueRecords: x.Queue,
+			Fields:   x.Fields,
 			Sampling: export.Sampling{Interval: s.Interval, Random: s.Random, NoMode: !x.V5SamplingMode, Form: form},
 		})
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"cacheflow/export"
 )
 
 // Reference is a configuration file that names every key with its meaning, its
@@ -165,7 +167,8 @@ type Exporter struct {
 	Options              Options
 	// SamplerForm is that of the sampler table.
 	SamplerForm  SamplerForm
-	WideTCPFlags bool // tcpControlBits in two octets
+	WideTCPFlags bool          // tcpControlBits in two octets
+	Fields       export.Fields // what records consist of
 	// V5SamplingMode has NetFlow v5's sampling field tell the mode, in the two bits above
 	// the interval.
 	V5SamplingMode bool

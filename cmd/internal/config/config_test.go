@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.yaml.in/yaml/v3"
+
+	"cacheflow/export"
 )
 
 func parse(text string) (*Config, error) { return Parse("c.yaml", strings.NewReader(text)) }
@@ -34,6 +36,7 @@ func TestReference(t *testing.T) {
 	}
 	ipfix := DefaultExporter("192.0.2.1:4739")
 	ipfix.Name, ipfix.Protocol, ipfix.Source, ipfix.SourceID = "ipfix-collector", IPFIX, netip.MustParseAddr("192.0.2.254"), 256
+	ipfix.Fields = export.Fields{Timestamps: export.TimestampsDefault, Counters: export.CountersLong, Layout: export.LayoutDefault}
 	v9 := DefaultExporter("192.0.2.2:2055")
 	v9.Name, v9.SourceID = "v9-collector", 7
 	v5 := DefaultExporter("192.0.2.3:2055")
@@ -154,6 +157,9 @@ flow-exporter:
     dscp: 46
     ttl: 1
     wide-tcp-flags: true
+    timestamps: sysuptime
+    counters: reduced
+    flow-id: true
   - {destination: 'a:1', protocol: netflow5, v5-sampling-mode: false}
   - {destination: 'b:1', protocol: ipfix, transport: tls, reconnect: 1s, tls: {certificate: c, key: k, ca: a, server-name: s}}
 control: {mode: 0660}
@@ -166,6 +172,7 @@ log: {level: debug, format: json}
 	e.Rate, e.Queue, e.TemplatePackets, e.WideTCPFlags = Unlimited, 1, 20, true
 	e.DSCP, e.TTL, e.SamplerForm = 46, 1, FormFlowSampler
 	e.Options.InterfaceTable, e.Options.ExporterStats = Off, 5*time.Minute
+	e.Fields = export.Fields{Timestamps: export.TimestampsSysUpTime, Counters: export.CountersReduced, FlowID: true}
 	e5 := DefaultExporter("a:1")
 	e5.Protocol, e5.V5SamplingMode = NetFlow5, false
 	tls := DefaultExporter("b:1")
@@ -266,6 +273,12 @@ var faults = []struct{ text, want string }{
 	{exporter(good + "\n    template: {timeout: 25h}"), `c.yaml:4: flow-exporter "x": template timeout: 25h0m0s: must be 1s to 24h0m0s`},
 	{exporter(good + "\n    dscp: 64"), `c.yaml:4: flow-exporter "x": dscp: 64: must be 0 to 63`},
 	{exporter(good + "\n    ttl: 0"), `c.yaml:4: flow-exporter "x": ttl: 0: must be 1 to 255`},
+	{exporter(good + "\n    timestamps: seconds"), `c.yaml:4: flow-exporter "x": timestamps: "seconds": must be default, sysuptime, milliseconds, microseconds, nanoseconds`},
+	{exporter(good + "\n    timestamps: nanoseconds"), `c.yaml:4: flow-exporter "x": timestamps: nanoseconds are of ipfix only`},
+	{exporter(good + "\n    protocol: netflow5\n    counters: reduced"), `c.yaml:5: flow-exporter "x": counters: netflow5 has four octets, and splits records that need more`},
+	{exporter(good + "\n    layout: isr\n    counters: long"), `c.yaml:5: flow-exporter "x": counters: the layout isr has its own, of four octets`},
+	{exporter(good + "\n    layout: isr\n    wide-tcp-flags: true"), `c.yaml:5: flow-exporter "x": wide-tcp-flags: the layout isr has its own`},
+	{exporter(good + "\n    flow-id: 1"), `c.yaml:4: flow-exporter "x": flow-id: "1": must be true, false`},
 	{exporter(good + "\n    wide-tcp-flags: 1"), `c.yaml:4: flow-exporter "x": wide-tcp-flags: "1": must be true, false`},
 	{"flow-exporter:\n  - name: a b\n    " + good + "\n", `c.yaml:2: flow-exporter "a b": name: must have no blank and no control character`},
 	{exporter(good+"\n  - name: x") + "    destination: 192.0.2.2:1\n", `c.yaml:4: flow-exporter "x": name: is given twice`},

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cacheflow/export"
 )
 
 // maxFile bounds a configuration file, in octets.
@@ -148,6 +150,10 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	r.options(of+"option.", &in.Option, &e.Options)
 	assign(&e.SamplerForm, SamplerForm(in.Option.SamplerForm))
 	r.boolean(of+"wide-tcp-flags", in.WideTCPFlags, &e.WideTCPFlags)
+	assign(&e.Fields.Timestamps, export.Timestamps(in.Timestamps))
+	assign(&e.Fields.Counters, export.Counters(in.Counters))
+	assign(&e.Fields.Layout, export.Layout(in.Layout))
+	r.boolean(of+"flow-id", in.FlowID, &e.Fields.FlowID)
 	r.boolean(of+"v5-sampling-mode", in.V5SamplingMode, &e.V5SamplingMode)
 }
 

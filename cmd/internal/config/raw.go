@@ -67,6 +67,10 @@ type rawExporter struct {
 	Template          rawTemplate `yaml:"template"`
 	Option            rawOption   `yaml:"option"`
 	WideTCPFlags      string      `yaml:"wide-tcp-flags"`
+	Timestamps        string      `yaml:"timestamps"`
+	Counters          string      `yaml:"counters"`
+	Layout            string      `yaml:"layout"`
+	FlowID            string      `yaml:"flow-id"`
 	V5SamplingMode    string      `yaml:"v5-sampling-mode"`
 }
 

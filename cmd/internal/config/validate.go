@@ -219,7 +219,20 @@ func (e *Exporter) checks(of string) []check {
 	if e.Protocol != NetFlow5 && !e.V5SamplingMode {
 		checks = append(checks, check{of + "v5-sampling-mode", fmt.Errorf("%s only", NetFlow5)})
 	}
-	return checks
+	return append(checks, e.checkFields(of))
+}
+
+// checkFields asks those who make the records.
+func (e *Exporter) checkFields(of string) check {
+	protocol, err := export.ParseProtocol(string(e.Protocol))
+	if err != nil {
+		return check{of + "protocol", err}
+	}
+	err = export.CheckFields(&export.Config{Protocol: protocol, MTU: e.MTU, WideTCPFlags: e.WideTCPFlags, Fields: e.Fields})
+	if fault := (*export.FieldsError)(nil); errors.As(err, &fault) {
+		return check{of + fault.Key, errors.New(fault.Reason)}
+	}
+	return check{}
 }
 
 func (e *Exporter) checkName() error {
