@@ -49,6 +49,14 @@ func (d *Daemon) Clear(what string) {
 	d.call("clear", what, nil)
 }
 
+// Reload runs `cacheflow reload` and returns what it prints, on either output, and
+// whether it succeeded.
+func (d *Daemon) Reload() (said string, ok bool) {
+	d.t.Helper()
+	out, err := exec.Command(d.path, "reload", "--socket", d.Socket).CombinedOutput()
+	return string(out), err == nil
+}
+
 func (d *Daemon) call(verb, what string, flags []string) string {
 	d.t.Helper()
 	args := append(append([]string{verb}, strings.Fields(what)...), "--socket", d.Socket)
