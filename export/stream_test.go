@@ -238,6 +238,7 @@ func readSome(r io.Reader, c *streamCollector) {
 var sharedTemplates = newCollector(nil).templates
 
 func octetsToRead(t *testing.T, conn *net.TCPConn) (n int) {
+	const fionread = 0x541b // asm-generic/ioctls.h: SIOCINQ of tcp(7)
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		t.Error(err)
@@ -245,7 +246,7 @@ func octetsToRead(t *testing.T, conn *net.TCPConn) (n int) {
 	}
 	var octets int32
 	raw.Control(func(fd uintptr) {
-		syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCINQ, uintptr(unsafe.Pointer(&octets)))
+		syscall.Syscall(syscall.SYS_IOCTL, fd, fionread, uintptr(unsafe.Pointer(&octets)))
 	})
 	return int(octets)
 }
