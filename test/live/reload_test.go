@@ -218,6 +218,58 @@ func (r *reloading) judged(final *ledger, collector *judge.Nfcapd, want uint64) 
 	r.t.Logf("%d packets in %d records", want, final.Records.Count)
 }
 
+// An exporter that writes files changes at each of some reloads under traffic: one
+// ends its file as the next begins one, and together they have each record once.
+func TestReloadsOfFiles(t *testing.T) { binary.InBothModes(t, reloadsOfFiles) }
+
+func reloadsOfFiles(t *testing.T, m binary.Mode) {
+	l, dir := newLab(t), t.TempDir()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	write := func(mtu int) {
+		text := fmt.Sprintf("flow-monitor: {interfaces: [in], cache: {timeout: {active: 1s}}}\n"+
+			"flow-exporter: [{name: archive, mtu: %d, file: {path: '%s/flows.json'}}]\n", mtu, dir)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(4000)
+	d := start(t, m, l.meter, "-c", file)
+	stop, sent := make(chan struct{}), make(chan uint64)
+	go sendUntil(t, l, stop, sent)
+	for i := range 50 {
+		write(4001 + i)
+		if said, ok := d.Reload(); !ok {
+			t.Error(said)
+		}
+		time.Sleep(80 * time.Millisecond)
+	}
+	close(stop)
+	want := <-sent
+	final := d.stop()
+	final.closes(t)
+	names, err := filepath.Glob(dir + "/*")
+	if err != nil || len(names) < 5 {
+		t.Fatalf("%d files (%v)", len(names), err)
+	}
+	var all judge.Sum
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flows, err := judge.ReadJSON(f)
+		f.Close()
+		if err != nil || filepath.Ext(name) != ".json" {
+			t.Errorf("%s: %v", name, err)
+		}
+		sum := judge.Add(flows)
+		all.Records, all.Packets, all.Octets = all.Records+sum.Records, all.Packets+sum.Packets, all.Octets+sum.Octets
+	}
+	if r := final.Records; r.Packets != want || all != (judge.Sum{Records: r.Count, Packets: r.Packets, Octets: r.Octets}) {
+		t.Errorf("%d packets sent, %+v in records, %+v in the files", want, r, all)
+	}
+}
+
 // After reloads the daemon runs as many goroutines as one that never reloaded.
 func TestReloadsLeaveNoGoroutine(t *testing.T) { inParallel(t, reloadsLeaveNoGoroutine) }
 
