@@ -34,6 +34,21 @@ func benchmarkEncode(b *testing.B, p Protocol, r flow.Record) {
 	}
 }
 
+// BenchmarkBiflow measures a conversation: two records that are paired and encoded.
+func BenchmarkBiflow(b *testing.B) {
+	s, err := NewSession(Config{Protocol: IPFIX, Fields: Fields{Biflow: true}}, func(*Message) {})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := record4()
+	o := reverseOf(r)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Append(&r, r.Expired)
+		s.Append(&o, r.Expired)
+	}
+}
+
 // BenchmarkExport measures a record from Put to a loopback socket that nobody
 // reads.
 func BenchmarkExport(b *testing.B) {

@@ -92,7 +92,8 @@ func (c *collector) receive(b []byte) {
 	c.messages = append(c.messages, d)
 }
 
-// values are a decoded Data Record: element id to octets.
+// values are a decoded Data Record: element id to octets. The ids of reverse elements
+// have the enterprise bit.
 type values map[uint16][]byte
 
 func (v values) uint(id uint16) uint64 {
@@ -165,6 +166,9 @@ func (c *collector) firstTemplates() (all [][]uint16) {
 func fieldsOf(fields []netflow.DataField) values {
 	v := values{}
 	for _, f := range fields {
+		if f.PenProvided && f.Pen == 29305 {
+			f.Type |= 0x8000
+		}
 		v[f.Type], _ = f.Value.([]byte)
 	}
 	return v

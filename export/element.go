@@ -110,6 +110,7 @@ const (
 	mplsLabelStackDepth          = 202
 	ingressVRFID                 = 234
 	egressVRFID                  = 235
+	biflowDirection              = 239
 	dot1qVlanID                  = 243
 	dot1qPriority                = 244
 	dot1qCustomerVlanID          = 245
@@ -200,6 +201,7 @@ var elements = [...]Element{
 	{mplsLabelStackDepth, "mplsLabelStackDepth", Unsigned32, 4},
 	{ingressVRFID, "ingressVRFID", Unsigned32, 4},
 	{egressVRFID, "egressVRFID", Unsigned32, 4},
+	{biflowDirection, "biflowDirection", Unsigned8, 1},
 	{dot1qVlanID, "dot1qVlanId", Unsigned16, 2},
 	{dot1qPriority, "dot1qPriority", Unsigned8, 1},
 	{dot1qCustomerVlanID, "dot1qCustomerVlanId", Unsigned16, 2},

@@ -97,6 +97,9 @@ func everyLayout() (cfgs []Config) {
 			cfgs = append(cfgs, Config{Protocol: p, Fields: c.Fields})
 		}
 	}
+	for _, f := range biflowForms {
+		cfgs = append(cfgs, Config{Protocol: IPFIX, WideTCPFlags: true, Fields: f})
+	}
 	return cfgs
 }
 
@@ -111,12 +114,24 @@ func TestTemplatesFit(t *testing.T) {
 		p := cfg.Protocol
 		ts := newTemplates(&cfg)
 		for _, tm := range ts.all {
-			if n := header9 + setHeader + pad4(max(len(tm.record), tm.size)); n > MinMTU {
+			limit := MinMTU
+			if tm.reverse != nil {
+				limit = minBiflowMTU
+			}
+			if n := header9 + setHeader + pad4(max(len(tm.record), tm.size)); n > limit {
 				t.Errorf("%v template %d needs %d octets", p, tm.id, n)
+			}
+			if n := be.Uint16(tm.record[2:]); n > 60 {
+				t.Errorf("%v template %d has %d fields; tshark takes 60", p, tm.id, n)
 			}
 			for f := tm.record[4:]; len(f) > 0; f = f[4:] {
 				id, length := be.Uint16(f), int(be.Uint16(f[2:]))
-				e, ok := ElementByID(id)
+				if id&0x8000 != 0 {
+					if f = f[4:]; be.Uint32(f) != 29305 {
+						t.Errorf("%v template %d: element %d of enterprise %d", p, tm.id, id&0x7fff, be.Uint32(f))
+					}
+				}
+				e, ok := ElementByID(id & 0x7fff)
 				integer := e.Type >= Unsigned8 && e.Type <= Unsigned64
 				if !ok || length > e.Length || length < e.Length && !integer && e.Type != OctetArray {
 					if p == NetFlow9 && (id == flowLabelIPv6 || id == samplerID) {
@@ -127,7 +142,11 @@ func TestTemplatesFit(t *testing.T) {
 			}
 			r := record6()
 			r.Version = 4
-			if b := tm.appendRecord(nil, &r, 0); len(b) != tm.size {
+			b := tm.appendRecord(nil, &r, 0)
+			for _, g := range tm.reverse {
+				b = g.put(b, &r, 0)
+			}
+			if len(b) != tm.size {
 				t.Errorf("%v template %d: record of %d octets, template says %d", p, tm.id, len(b), tm.size)
 			}
 		}

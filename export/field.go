@@ -133,6 +133,23 @@ var (
 		},
 		putRoute6,
 	}
+	// route4both is for a biflow one of whose directions has an IPv6 gateway; the next
+	// hop that a direction does not have is 0.
+	route4both = group{
+		[]field{
+			{ipNextHopIPv4Address, 4}, {ipNextHopIPv6Address, 16}, {sourceIPv4PrefixLength, 1}, {destIPv4PrefixLength, 1},
+			{icmpTypeCodeIPv4, 2},
+		},
+		func(b []byte, r *flow.Record, _ int64) []byte {
+			var none [16]byte
+			if r.NextHopVersion == 6 {
+				return putRoute6(append(b, none[:4]...), r, 0)
+			}
+			b = append(append(b, r.NextHop[:4]...), none[:]...)
+			b = append(b, r.SrcPrefixLen, r.DstPrefixLen)
+			return be.AppendUint16(b, icmpTypeCode(r))
+		},
+	}
 	// route6v9 has ICMP_TYPE (32), which RFC 3954 §8 does not confine to IPv4,
 	// and its IPV6_FLOW_LABEL; IPFIX has 139 and an unsigned32. (nfdump 1.7.1
 	// shows type 0 where a NetFlow v9 template has 139 and not 32.)

@@ -22,6 +22,10 @@ type Fields struct {
 	// no number of a flow: two flows share one with a chance of 1 in 2^64, and a later
 	// flow with the same key has the same id.
 	FlowID bool
+	// Biflow sends both directions of a conversation in one record, the initiator's
+	// first, with the reverse direction's elements of RFC 5103, of IPFIX only. A record
+	// waits for its reverse for up to 5 s of cache time, and then goes out alone.
+	Biflow bool
 }
 
 // Timestamps is a form of a flow's start and end.
@@ -83,6 +87,9 @@ func CheckFields(c *Config) error {
 		{f.Layout.isRouter() && f.Timestamps.isChosen(), "timestamps", own},
 		{f.Layout.isRouter() && f.Counters != "", "counters", own + ", of four octets"},
 		{f.Layout.isRouter() && f.FlowID, "flow-id", fmt.Sprintf("the layout %s has none", f.Layout)},
+		{f.Layout.isRouter() && f.Biflow, "biflow", fmt.Sprintf("the layout %s has none", f.Layout)},
+		{c.Protocol != IPFIX && f.Biflow, "biflow", "ipfix only has elements of the reverse direction"},
+		{f.Biflow && c.MTU < minBiflowMTU, "mtu", fmt.Sprintf("%d: a biflow's template needs %d octets", c.MTU, minBiflowMTU)},
 		{f.Layout.isRouter() && c.WideTCPFlags, "wide-tcp-flags", own},
 	} {
 		if fault.is {
@@ -96,6 +103,9 @@ var (
 	allTimestamps = []Timestamps{TimestampsDefault, TimestampsSysUpTime, TimestampsMilliseconds, TimestampsMicroseconds, TimestampsNanoseconds}
 	allCounters   = []Counters{CountersLong, CountersReduced}
 )
+
+// minBiflowMTU holds the longest template of a biflow.
+const minBiflowMTU = 512
 
 func (t Timestamps) isNTP() bool { return t == TimestampsMicroseconds || t == TimestampsNanoseconds }
 

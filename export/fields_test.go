@@ -209,10 +209,31 @@ func TestFieldsRefused(t *testing.T) {
 		{Config{Fields: Fields{Layout: LayoutISR, Counters: CountersLong}}, "counters: the layout isr has its own, of four octets"},
 		{Config{Fields: Fields{Layout: LayoutASR1000, FlowID: true}}, "flow-id: the layout asr1000 has none"},
 		{Config{Fields: Fields{Layout: LayoutASR1000}, WideTCPFlags: true}, "wide-tcp-flags: the layout asr1000 has its own"},
+		{Config{Fields: Fields{Biflow: true}}, "biflow: ipfix only has elements of the reverse direction"},
+		{Config{Protocol: NetFlow5, Fields: Fields{Biflow: true}}, "biflow: ipfix only has elements of the reverse direction"},
+		{Config{Protocol: IPFIX, Fields: Fields{Biflow: true, Layout: LayoutISR}}, "biflow: the layout isr has none"},
+		{Config{Protocol: IPFIX, MTU: 511, Fields: Fields{Biflow: true}}, "mtu: 511: a biflow's template needs 512 octets"},
 	} {
 		_, err := NewSession(k.cfg, nil)
 		if e := (*FieldsError)(nil); !errors.As(err, &e) || err.Error() != k.want {
 			t.Errorf("%+v: %v, want %s", k.cfg.Fields, err, k.want)
+		}
+	}
+}
+
+// TestFormsAllocate: no form of a record allocates.
+func TestFormsAllocate(t *testing.T) {
+	for _, cfg := range everyLayout() {
+		s, err := NewSession(cfg, func(*Message) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		four, six := record4(), record6()
+		if n := testing.AllocsPerRun(100, func() {
+			s.Append(&four, four.Expired)
+			s.Append(&six, six.Expired)
+		}); n > 0 {
+			t.Errorf("%v %+v: %v allocations", cfg.Protocol, cfg.Fields, n)
 		}
 	}
 }

@@ -166,3 +166,56 @@ func TestNfacctdLayouts(t *testing.T) {
 		}
 	})
 }
+
+// judgedBiflows are the records of some conversations, and what their initiators sent.
+func judgedBiflows() (rs []flow.Record, initiators Count) {
+	for i, pair := range conversations() {
+		if pair[0].IsICMP() {
+			continue
+		}
+		port := uint16(50000 + i)
+		pair[0].SrcPort, pair[1].DstPort = port, port
+		rs = append(rs, pair[0], pair[1])
+		initiators.add(Count{times, times * pair[0].Packets, times * pair[0].Octets})
+	}
+	return rs, initiators
+}
+
+// TestNfacctdBiflow: nfacctd 1.7.7 has no complaint, and the initiator's packets and
+// octets; elements of the reverse direction it passes over.
+func TestNfacctdBiflow(t *testing.T) {
+	t.Parallel()
+	need(t, "nfacctd")
+	rs, want := judgedBiflows()
+	log, _, total, _ := nfacctdReads(t, Config{Protocol: IPFIX, Fields: Fields{Biflow: true}}, rs)
+	if strings.Contains(log, "WARN") || strings.Contains(log, "ERR") || strings.Contains(log, "expecting") {
+		t.Errorf("nfacctd complains:\n%s", log)
+	}
+	if total.Packets != want.Packets || total.Octets != want.Octets {
+		t.Errorf("nfacctd has %+v, want %+v", total, want)
+	}
+}
+
+// TestNfcapdBiflow: nfdump 1.7.1 has every packet and octet of both directions.
+func TestNfcapdBiflow(t *testing.T) {
+	t.Parallel()
+	need(t, "nfcapd", "nfdump")
+	dir, address := t.TempDir(), unusedPort(t)
+	_, port, _ := net.SplitHostPort(address)
+	stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
+	rs, _ := judgedBiflows()
+	sent := exportRecords(t, Config{Protocol: IPFIX, Address: address, Fields: Fields{Biflow: true}, Options: noOptions}, rs)
+	log := stop()
+	if want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0",
+		sent.Records/2, sent.Packets, sent.Octets); !strings.Contains(log, want) {
+		t.Errorf("nfcapd says\n%s\nwant %s", log, want)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "nfcapd.2*"))
+	for i, got := range nfdump(t, files[0]) {
+		a, b := &rs[2*i%len(rs)], &rs[2*i%len(rs)+1]
+		want := fmt.Sprint(a.Packets, a.Octets, b.Packets, b.Octets, a.SrcPort)
+		if is := fmt.Sprint(got["in packets"], " ", got["in bytes"], " ", got["out packets"], " ", got["out bytes"], " ", got["src port"]); is != want {
+			t.Fatalf("nfdump: %s, want %s\n%v", is, want, got)
+		}
+	}
+}

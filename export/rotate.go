@@ -32,10 +32,9 @@ func (s *sender) untilRotation(pause time.Duration) time.Duration {
 }
 
 // restart has what follows be a new Transport Session: its sequence numbers begin at 0, and
-// its first message leads with all templates and options (RFC 7011 §3.1, §8).
+// all templates and options come before data (RFC 7011 §3.1, §8).
 func (s *Session) restart() {
-	s.sequence, s.led = 0, false
-	for _, o := range s.options {
-		o.due = 0
-	}
+	s.sequence = 0
+	s.begun()
+	s.RequestTemplates()
 }

@@ -174,13 +174,13 @@ func (s *sender) encode(rs []flow.Record) {
 // between goes out first, as of when it was due.
 func (s *sender) advance(t flow.Time) {
 	s.now = max(s.now, t)
-	if due, open := s.session.Due(); open && due <= s.now {
-		s.session.Flush(due)
+	for due, ok := s.session.Due(); ok && due <= s.now; due, ok = s.session.Due() {
+		s.session.Tick(due)
 	}
 }
 
 func (s *sender) flush() {
-	s.session.Flush(s.present())
+	s.session.Finish(s.present())
 	s.depart()
 	s.session.Report(s.now) // with what has just been sent
 	s.depart()

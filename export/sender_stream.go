@@ -45,7 +45,7 @@ func (s *sender) renew() {
 			return
 		}
 		s.use(sock)
-		s.session = newSession(s.e.cfg, s.send)
+		s.session.restart()
 		s.greet()
 	}
 }

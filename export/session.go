@@ -17,7 +17,8 @@ type Session struct {
 	format    format
 	templates templates
 	options   []*options
-	scratch   []byte // options data records
+	biflows   *biflows // nil unless configured
+	scratch   []byte   // options data records
 
 	buf      []byte // the open message, capacity MTU; empty if none is open
 	msg      Message
@@ -72,13 +73,22 @@ func NewSession(cfg Config, sink func(*Message)) (*Session, error) {
 
 func newSession(cfg Config, sink func(*Message)) *Session {
 	s := &Session{cfg: cfg, sink: sink, format: formats[cfg.Protocol], buf: make([]byte, 0, cfg.MTU)}
-	s.led = cfg.Transport.isStream()
-	s.announced = cfg.File.Path != "" // nothing is lost on the way to a file: the first message with data leads with templates
+	s.begun()
 	if cfg.Protocol.hasTemplates() {
 		s.templates = newTemplates(&cfg)
 		s.options = newOptions(&s.cfg, &s.templates)
 	}
+	if cfg.Fields.Biflow {
+		s.biflows = newBiflows(maxWaiting, maxInitiators)
+	}
 	return s
+}
+
+// begun sets what is known of templates at the beginning of a Transport Session. By UDP they
+// go out twice, in a message of their own and at the head of the first one with data; a
+// stream loses neither, and a file has the latter only.
+func (s *Session) begun() {
+	s.led, s.announced = s.cfg.Transport.isStream(), s.cfg.File.Path != ""
 }
 
 // Append puts r into a message. It returns None, or the Reason why this
@@ -94,7 +104,11 @@ func (s *Session) Append(r *flow.Record, now flow.Time) Reason {
 	if t == nil {
 		return NoIPVersion
 	}
-	if t.narrow && !fits32(r) {
+	switch {
+	case s.biflows != nil:
+		s.appendPaired(r, now)
+		return None
+	case t.narrow && !fits32(r):
 		return s.appendParts(t, r, now)
 	}
 	s.appendData(t, r, Count{1, r.Packets, r.Octets}, now)
@@ -103,12 +117,22 @@ func (s *Session) Append(r *flow.Record, now flow.Time) Reason {
 
 // appendData puts r, which is to count as c, into a message as one Data Record.
 func (s *Session) appendData(t *template, r *flow.Record, c Count, now flow.Time) {
+	s.begin(t, now)
+	s.buf = t.appendRecord(s.buf, r, s.epoch)
+	s.carried(r, c)
+	s.end(t, now)
+}
+
+// begin sees to it that the open message has room for a record of t.
+func (s *Session) begin(t *template, now flow.Time) {
 	if !s.announced {
 		s.SendTemplates(now)
 	}
 	s.makeRoom(t.id, t.size, now)
-	s.buf = t.appendRecord(s.buf, r, s.epoch)
-	s.carried(r, c)
+}
+
+// end sends the open message if it has no room for another record of t.
+func (s *Session) end(t *template, now flow.Time) {
 	if !s.fits(t.id, t.size) {
 		s.Flush(now)
 	}
@@ -143,12 +167,25 @@ func (s *Session) carried(r *flow.Record, c Count) {
 	}
 }
 
-// Due returns when the open message has to leave; false if none is open.
-func (s *Session) Due() (flow.Time, bool) { return s.opened.Add(FlushInterval), len(s.buf) > 0 }
+// Due returns when something has to leave: the open message, or a record that waits
+// for its reverse direction; false if there is neither.
+func (s *Session) Due() (flow.Time, bool) {
+	due, open := s.opened.Add(FlushInterval), len(s.buf) > 0
+	if s.biflows != nil {
+		if alone, waits := s.biflows.due(); waits && (!open || alone < due) {
+			return alone, true
+		}
+	}
+	return due, open
+}
 
-// Tick sends what is due at now: the open message after FlushInterval, and
-// templates and options whose time has come while there was nothing to send.
+// Tick sends what is due at now: records that have waited for their reverse direction,
+// the open message after FlushInterval, and templates and options whose time has come
+// while there was nothing to send.
 func (s *Session) Tick(now flow.Time) {
+	if s.biflows != nil {
+		s.release(now)
+	}
 	due, ok := s.next()
 	switch {
 	case !ok || now < due:
@@ -161,9 +198,19 @@ func (s *Session) Tick(now flow.Time) {
 	}
 }
 
+// Finish sends all that is left.
+func (s *Session) Finish(now flow.Time) {
+	if s.biflows != nil {
+		for s.biflows.waiting.len > 0 {
+			s.appendOldest(now)
+		}
+	}
+	s.Flush(now)
+}
+
 // next returns when Tick has something to do; false for never, as things are.
 func (s *Session) next() (flow.Time, bool) {
-	if due, open := s.Due(); open {
+	if due, ok := s.Due(); ok {
 		return due, true
 	}
 	return min(s.refreshAt(), s.optionsAt()), s.announced && s.cfg.File.Path == ""

@@ -237,8 +237,13 @@ func TestFlushTime(t *testing.T) {
 
 // replay returns the datagrams of an exporter whose time its records drive.
 func replay(t *testing.T, p Protocol, rs []flow.Record, chunk int) []byte {
+	return replayConfig(t, Config{Protocol: p}, rs, chunk)
+}
+
+func replayConfig(t *testing.T, cfg Config, rs []flow.Record, chunk int) []byte {
 	f := &fakeSocket{}
-	e := withSocket(t, f, Config{Protocol: p, Rate: -1, QueueRecords: 50})
+	cfg.Rate, cfg.QueueRecords = -1, 50
+	e := withSocket(t, f, cfg)
 	run(t, e)
 	for i := 0; i < len(rs); i += chunk {
 		if err := e.PutWait(t.Context(), rs[i:min(len(rs), i+chunk)]); err != nil {

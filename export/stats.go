@@ -18,7 +18,7 @@ type Stats struct {
 
 	Made     Count // put, those refused among them
 	Queued   Count // in the queue now
-	Building Count // taken from it, and not yet in a message that was sent or dropped
+	Building Count // taken from it, and not yet in a message that was sent or dropped; what waits for its reverse direction, too
 	Sent     Count // accepted by the kernel; over TCP acknowledged by the collector's host
 	Dropped  [Reasons]Count
 	// When a record was first and last dropped, on the timeline of the records; 0 for

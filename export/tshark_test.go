@@ -45,7 +45,7 @@ func compareTshark(t *testing.T, w *pcap, want []string, edit func(map[string]st
 		t.Errorf("tshark complains:\n%.2000s", complaints)
 	}
 	var packets []any
-	if err := json.Unmarshal([]byte(tshark(t, w, "-T", "json")), &packets); err != nil {
+	if err := json.Unmarshal([]byte(tshark(t, w, "-T", "json", "--no-duplicate-keys")), &packets); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -131,7 +131,7 @@ func collect(tree any, f func(map[string]string)) {
 		for k, v := range x {
 			if m, ok := v.(map[string]any); ok && (strings.HasPrefix(k, "Flow ") || strings.HasPrefix(k, "pdu ")) {
 				r := map[string]string{}
-				leaves(m, r)
+				leaves("", m, r)
 				if _, isFlow := r["packets"]; isFlow { // not an options record
 					f(r)
 				}
@@ -142,23 +142,36 @@ func collect(tree any, f func(map[string]string)) {
 	}
 }
 
-// leaves flattens a record. Left out is what tshark derives from other fields,
-// the labels (one name for three values; their sum is in the tree's names), and
-// what is not the record's.
-func leaves(m map[string]any, r map[string]string) {
+// leaves flattens a record. What is there twice is so once in the reverse direction.
+// Left out is what tshark derives from other fields, the labels (one name for three
+// values; their sum is in the tree's names), and what is not the record's.
+func leaves(direction string, m map[string]any, r map[string]string) {
 	for k, v := range m {
-		switch v := v.(type) {
-		case map[string]any:
-			if strings.HasPrefix(k, "MPLS-Label") {
-				r[k[:11]] = strings.Fields(k)[1]
-			} else if k != "cflow.tcpflags_tree" {
-				leaves(v, r)
-			}
-		case string:
-			k = strings.TrimPrefix(k, "cflow.")
-			if k != "timedelta" && k != "padding" {
-				r[k] = v
-			}
+		if k == "cflow.tcpflags_tree" {
+			continue
+		}
+		both, ok := v.([]any)
+		if !ok {
+			leaf(direction, k, v, r)
+			continue
+		}
+		leaf(direction, k, both[0], r)
+		leaf("reverse ", k, both[1], r)
+	}
+}
+
+func leaf(direction, k string, v any, r map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		if strings.HasPrefix(k, "MPLS-Label") {
+			r[k[:11]] = strings.Fields(k)[1]
+		} else {
+			leaves(direction, v, r)
+		}
+	case string:
+		k = strings.TrimPrefix(k, "cflow.")
+		if k != "timedelta" && k != "padding" {
+			r[direction+k] = v
 		}
 	}
 }

@@ -278,6 +278,8 @@ var faults = []struct{ text, want string }{
 	{exporter(good + "\n    protocol: netflow5\n    counters: reduced"), `c.yaml:5: flow-exporter "x": counters: netflow5 has four octets, and splits records that need more`},
 	{exporter(good + "\n    layout: isr\n    counters: long"), `c.yaml:5: flow-exporter "x": counters: the layout isr has its own, of four octets`},
 	{exporter(good + "\n    layout: isr\n    wide-tcp-flags: true"), `c.yaml:5: flow-exporter "x": wide-tcp-flags: the layout isr has its own`},
+	{exporter(good + "\n    biflow: true"), `c.yaml:4: flow-exporter "x": biflow: ipfix only has elements of the reverse direction`},
+	{exporter(good + "\n    protocol: ipfix\n    biflow: true\n    mtu: 300"), `c.yaml:6: flow-exporter "x": mtu: 300: a biflow's template needs 512 octets`},
 	{exporter(good + "\n    flow-id: 1"), `c.yaml:4: flow-exporter "x": flow-id: "1": must be true, false`},
 	{exporter(good + "\n    wide-tcp-flags: 1"), `c.yaml:4: flow-exporter "x": wide-tcp-flags: "1": must be true, false`},
 	{"flow-exporter:\n  - name: a b\n    " + good + "\n", `c.yaml:2: flow-exporter "a b": name: must have no blank and no control character`},

@@ -154,6 +154,7 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	assign(&e.Fields.Counters, export.Counters(in.Counters))
 	assign(&e.Fields.Layout, export.Layout(in.Layout))
 	r.boolean(of+"flow-id", in.FlowID, &e.Fields.FlowID)
+	r.boolean(of+"biflow", in.Biflow, &e.Fields.Biflow)
 	r.boolean(of+"v5-sampling-mode", in.V5SamplingMode, &e.V5SamplingMode)
 }
 

@@ -71,6 +71,7 @@ type rawExporter struct {
 	Counters          string      `yaml:"counters"`
 	Layout            string      `yaml:"layout"`
 	FlowID            string      `yaml:"flow-id"`
+	Biflow            string      `yaml:"biflow"`
 	V5SamplingMode    string      `yaml:"v5-sampling-mode"`
 }
 
