@@ -26,6 +26,9 @@ import (
 // standard streams, until stop is called, which returns all that it wrote there.
 func daemon(t *testing.T, address, ready, name string, args ...string) (stop func() string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipping: the daemons see the full run, not those of 32 bits and of the race detector")
+	}
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -124,7 +124,8 @@ func (s *Source) tally(place uint32) *tally {
 }
 
 // retired is the place of an interface that is gone. It is free once a generation
-// was closed in which nothing was counted there.
+// was closed in which nothing was counted there: the second one, since a run that began
+// before its hook was gone may have counted in that which the first flip opened.
 type retired struct {
 	place uint16
 	flips uint64
@@ -136,11 +137,11 @@ func (s *Source) retire(place uint16, free func(place uint16)) {
 	s.retired = append(s.retired, retired{place, s.flips, free})
 }
 
-// freeRetired takes the places of which nothing is left in the cache or the rings:
-// a flip came after their hooks were gone.
+// freeRetired takes the places of which nothing is left in the cache or the rings: two
+// flips came after their hooks were gone, and each waited for the runs of before.
 func (s *Source) freeRetired() {
 	s.retired = slices.DeleteFunc(s.retired, func(r retired) bool {
-		if s.flips == r.flips {
+		if s.flips < r.flips+2 {
 			return false
 		}
 		counts := s.program.countsOf(r.place)
