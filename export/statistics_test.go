@@ -3,6 +3,7 @@ package export
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -29,19 +30,20 @@ func TestStatistics(t *testing.T) {
 	for _, p := range bothTemplated {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
-			refuse := false
+			var refuse atomic.Bool
 			f := &fakeSocket{write: func(int) error {
-				if refuse {
+				if refuse.Load() {
 					return syscall.EPERM
 				}
 				return nil
 			}}
-			var lost Unmetered
+			var lost atomic.Pointer[Unmetered]
+			lost.Store(&Unmetered{})
 			e := withSocket(t, f, Config{
 				Protocol: p, SourceID: 7, Epoch: func() time.Time { return testEpoch },
 				Now:       func() flow.Time { return flow.Time(time.Hour) + flow.Time(time.Since(begin)) },
 				Options:   OptionIntervals{SamplerTable: Off, ExporterStats: 2 * time.Second, Reliability: 5 * time.Second},
-				Unmetered: func() Unmetered { return lost },
+				Unmetered: func() Unmetered { return *lost.Load() },
 			})
 			go e.Run(t.Context())
 			time.Sleep(100 * time.Millisecond)
@@ -49,15 +51,17 @@ func TestStatistics(t *testing.T) {
 			time.Sleep(1800 * time.Millisecond)
 			before := checkLedger(t, e)
 			time.Sleep(200 * time.Millisecond)
-			refuse = true
+			refuse.Store(true)
 			e.Put(records(10))
 			time.Sleep(1500 * time.Millisecond) // they were lost 1 s later: at 3.1 s
-			refuse = false
-			lost = Unmetered{77, 8888, flow.Time(time.Minute), flow.Time(time.Hour)}
+			refuse.Store(false)
+			lost.Store(&Unmetered{77, 8888, flow.Time(time.Minute), flow.Time(time.Hour)})
 			time.Sleep(1900 * time.Millisecond) // 5.5 s
 
 			c := newCollector(t)
 			receive := func() {
+				f.mu.Lock()
+				defer f.mu.Unlock()
 				for _, b := range f.sent {
 					c.receive(b)
 				}
@@ -88,7 +92,7 @@ func TestStatistics(t *testing.T) {
 				t.Errorf("%v: metering %v", p, o)
 			}
 
-			lost.Packets = 78
+			lost.Store(&Unmetered{Packets: 78})
 			e.Put(records(100))
 			if err := e.Shutdown(t.Context()); err != nil {
 				t.Fatal(err)
