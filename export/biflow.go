@@ -24,8 +24,8 @@ const (
 
 // reverse8 and reverse4 are what a biflow has of collected8 and collected4 in the reverse
 // direction. Left out is what belongs to a link (MAC addresses, VLANs, MPLS), what the
-// ToS tells (DSCP), flowDirection and fragmentFlags: by default tshark takes no template of
-// more than 60 fields, and nfdump 1.7.1 none of more than 80.
+// ToS tells (DSCP), TTLs, flowDirection and fragmentFlags: by default tshark takes no
+// template of more than 60 fields, and nfdump 1.7.1 none of more than 80.
 var reverse8, reverse4 = newReverse(8), newReverse(4)
 
 func newReverse(counter uint16) group {
@@ -34,7 +34,7 @@ func newReverse(counter uint16) group {
 			{ipClassOfService, 1}, {ingressInterface, 4}, {egressInterface, 4},
 			{packetDeltaCount, counter}, {octetDeltaCount, counter},
 			{minimumIPTotalLength, 4}, {maximumIPTotalLength, 4},
-			{minimumTTL, 1}, {maximumTTL, 1}, {flowEndReason, 1}, {forwardingStatus, 1},
+			{flowEndReason, 1}, {forwardingStatus, 1},
 		},
 		func(b []byte, r *flow.Record, _ int64) []byte {
 			b = append(b, r.ToS)
@@ -49,7 +49,7 @@ func newReverse(counter uint16) group {
 			}
 			b = be.AppendUint32(b, r.MinLength)
 			b = be.AppendUint32(b, r.MaxLength)
-			return append(b, r.MinTTL, r.MaxTTL, uint8(r.End), uint8(r.Status))
+			return append(b, uint8(r.End), uint8(r.Status))
 		},
 	}
 }

@@ -82,6 +82,9 @@ func TestElements(t *testing.T) {
 	}
 }
 
+// optionKinds is how many options there can be.
+const optionKinds = 7
+
 // everyLayout returns a configuration for each set of templates that there is.
 func everyLayout() (cfgs []Config) {
 	for _, p := range bothTemplated {
@@ -98,7 +101,7 @@ func everyLayout() (cfgs []Config) {
 		}
 	}
 	for _, f := range biflowForms {
-		cfgs = append(cfgs, Config{Protocol: IPFIX, WideTCPFlags: true, Fields: f})
+		cfgs = append(cfgs, Config{Protocol: IPFIX, WideTCPFlags: true, Fields: f, Sampling: Sampling{Interval: 10, Form: FormSelector}})
 	}
 	return cfgs
 }
@@ -113,6 +116,9 @@ func TestTemplatesFit(t *testing.T) {
 		}
 		p := cfg.Protocol
 		ts := newTemplates(&cfg)
+		if last, first := len(ts.all)-1, int(optionsID(&cfg, 0)-templateBase(p, cfg.SourceID))-optionKinds+1; last >= first {
+			t.Errorf("%v %+v: ids 0 to %d are of templates, %d on of options", p, cfg.Fields, last, first)
+		}
 		for _, tm := range ts.all {
 			limit := MinMTU
 			if tm.reverse != nil {
