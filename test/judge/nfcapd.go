@@ -63,7 +63,7 @@ func (n *Nfcapd) Stop() {
 // Statistics are nfdump's over all closed files.
 type Statistics struct {
 	Sum
-	SequenceFailures uint64
+	SequenceFailures uint64 // 0 of IPFIX
 }
 
 // Statistics sums up the files that nfcapd has closed.
@@ -83,15 +83,23 @@ func (n *Nfcapd) Statistics() (s Statistics) {
 			s.SequenceFailures += v
 		}
 	}
+	if n.countsWrongly() {
+		s.SequenceFailures = 0
+	}
 	return s
 }
 
-// Errors returns what nfcapd has complained about. In IPFIX it does not count options data
-// records and takes each for a lost one, against RFC 7011 §3.1: tshark and nfacctd judge
+// countsWrongly reports whether it received IPFIX: of that it does not count options data
+// records and takes each for a lost one, against RFC 7011 §3.1. tshark and nfacctd judge
 // those sequence numbers.
+func (n *Nfcapd) countsWrongly() bool {
+	return strings.Contains(n.process.Out.String(), "New ipfix exporter")
+}
+
+// Errors returns what nfcapd has complained about.
 func (n *Nfcapd) Errors() (lines []string) {
 	good := regexp.MustCompile(`Sequence Errors: 0, Bad Packets: 0$`)
-	if strings.Contains(n.process.Out.String(), "New ipfix exporter") {
+	if n.countsWrongly() {
 		good = regexp.MustCompile(`Sequence Errors: \d+, Bad Packets: 0$`)
 	}
 	for line := range strings.Lines(n.process.Out.String()) {
