@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -36,22 +37,25 @@ type streamCollector struct {
 
 func newStreamCollector(t testing.TB, secure *tls.Config, read func(net.Conn, *streamCollector)) *streamCollector {
 	c := &streamCollector{t: t, secure: secure, read: read, conn: make(chan net.Conn, 100)}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.address = l.Addr().String()
-	c.serve(l)
+	c.address = ownAddress()
+	c.start()
 	return c
 }
 
-// start listens again.
+// ownAddress returns an address that nobody else listens at, and any port of it: who comes
+// back to a port must not find that somebody was given it meanwhile.
+func ownAddress() string { return fmt.Sprintf("127.1.0.%d:0", ownAddresses.Add(1)) }
+
+var ownAddresses atomic.Uint32
+
+// start listens, again where it did before.
 func (c *streamCollector) start() {
 	c.t.Helper()
 	l, err := net.Listen("tcp", c.address)
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.address = l.Addr().String()
 	c.serve(l)
 }
 

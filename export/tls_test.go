@@ -255,7 +255,7 @@ func (s *openSSL) stop() []byte {
 
 func unusedStreamPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", ownAddress())
 	if err != nil {
 		t.Fatal(err)
 	}
