@@ -40,13 +40,7 @@ func newReverse(counter uint16) group {
 			b = append(b, r.ToS)
 			b = be.AppendUint32(b, r.Input)
 			b = be.AppendUint32(b, r.Egress)
-			if counter == 8 {
-				b = be.AppendUint64(b, r.Packets)
-				b = be.AppendUint64(b, r.Octets)
-			} else {
-				b = be.AppendUint32(b, uint32(r.Packets))
-				b = be.AppendUint32(b, uint32(r.Octets))
-			}
+			b = appendCounters(b, r, counter)
 			b = be.AppendUint32(b, r.MinLength)
 			b = be.AppendUint32(b, r.MaxLength)
 			return append(b, uint8(r.End), uint8(r.Status))

@@ -101,13 +101,6 @@ func judged(p Protocol) []flow.Record {
 	return []flow.Record{icmp, egress, record6()}
 }
 
-// exportJudged sends the judged records of a sampler to address and returns what was
-// sent.
-func exportJudged(t *testing.T, p Protocol, address string, sampling Sampling, options OptionIntervals) Count {
-	t.Helper()
-	return exportRecords(t, Config{Protocol: p, Address: address, Sampling: sampling, Options: options}, judged(p))
-}
-
 // exportRecords sends each record many times and returns what was sent once the
 // collector has read it.
 func exportRecords(t *testing.T, cfg Config, rs []flow.Record) Count {
@@ -134,6 +127,26 @@ func exportRecords(t *testing.T, cfg Config, rs []flow.Record) Count {
 	return s.Sent
 }
 
+// nfcapdReads exports rs to nfcapd and returns what it logs, what nfdump reads, and what
+// was sent to it.
+func nfcapdReads(t *testing.T, cfg Config, rs []flow.Record) (log string, flows []map[string]string, sent Count) {
+	t.Helper()
+	dir, address := t.TempDir(), unusedPort(t)
+	_, port, _ := net.SplitHostPort(address)
+	stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
+	cfg.Address = address
+	if cfg.Protocol == IPFIX { // of which it does not count options data (IR-3)
+		cfg.Options = noOptions
+	}
+	sent = exportRecords(t, cfg, rs)
+	log = stop()
+	files, _ := filepath.Glob(filepath.Join(dir, "nfcapd.2*"))
+	if len(files) != 1 {
+		t.Fatalf("nfcapd left %v and says\n%s", files, log)
+	}
+	return log, nfdump(t, files[0]), sent
+}
+
 // TestNfcapd: nfdump has every packet and octet, no sequence failure, and the
 // fields that it knows as they were put in.
 func TestNfcapd(t *testing.T) {
@@ -142,29 +155,16 @@ func TestNfcapd(t *testing.T) {
 	for _, p := range []Protocol{NetFlow5, NetFlow9, IPFIX} {
 		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
-			dir, address := t.TempDir(), unusedPort(t)
-			_, port, _ := net.SplitHostPort(address)
-			stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
-			var options OptionIntervals
-			if p == IPFIX { // it does not count options data records, and so would miss records (IR-3)
-				options = noOptions
-			}
-			sent := exportJudged(t, p, address, Sampling{}, options)
-			log := stop()
+			rs := judged(p)
+			log, got, sent := nfcapdReads(t, Config{Protocol: p}, rs)
 			want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0",
 				sent.Records, sent.Packets, sent.Octets)
 			if !strings.Contains(log, want) {
 				t.Errorf("nfcapd says\n%s\nwant %s", log, want)
 			}
-			files, _ := filepath.Glob(filepath.Join(dir, "nfcapd.2*"))
-			if len(files) != 1 {
-				t.Fatalf("nfcapd left %v", files)
-			}
-			got := nfdump(t, files[0])
 			if len(got) != int(sent.Records) {
 				t.Fatalf("nfdump prints %d records of %d", len(got), sent.Records)
 			}
-			rs := judged(p)
 			for i := range got {
 				compareNfdump(t, p, &rs[i%len(rs)], got[i])
 				compareNfdumpTimes(t, p == NetFlow9, &rs[i%len(rs)], got[i])
@@ -250,14 +250,7 @@ func TestNfacctd(t *testing.T) {
 	for _, p := range []Protocol{NetFlow5, NetFlow9, IPFIX} {
 		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
-			dir, address := t.TempDir(), unusedPort(t)
-			_, port, _ := net.SplitHostPort(address)
-			file, conf := filepath.Join(dir, "out.json"), filepath.Join(dir, "conf")
-			os.WriteFile(conf, fmt.Appendf(nil, nfacctdConf, port, file), 0o644)
-			stop := daemon(t, address, "object handlers", "nfacctd", "-f", conf)
-			sent := exportJudged(t, p, address, Sampling{}, OptionIntervals{})
-			log := stop()
-			got, total := readNfacctd(t, file)
+			log, got, total, sent := nfacctdReads(t, Config{Protocol: p}, judged(p))
 			if strings.Contains(log, "WARN") || strings.Contains(log, "ERR") || strings.Contains(log, "expecting") {
 				t.Errorf("nfacctd complains:\n%s", log)
 			}
@@ -271,6 +264,20 @@ func TestNfacctd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// nfacctdReads has nfacctd read records.
+func nfacctdReads(t *testing.T, cfg Config, rs []flow.Record) (log string, flows []string, total, sent Count) {
+	dir, address := t.TempDir(), unusedPort(t)
+	_, port, _ := net.SplitHostPort(address)
+	file, conf := filepath.Join(dir, "out.json"), filepath.Join(dir, "conf")
+	os.WriteFile(conf, fmt.Appendf(nil, nfacctdConf, port, file), 0o644)
+	stop := daemon(t, address, "object handlers", "nfacctd", "-f", conf)
+	cfg.Address = address
+	sent = exportRecords(t, cfg, rs)
+	log = stop()
+	flows, total = readNfacctd(t, file)
+	return log, flows, total, sent
 }
 
 // readNfacctd returns the flows in nfacctd's output, sorted and without their

@@ -65,6 +65,14 @@ var collected8, collected4 = newCollected(8), newCollected(4)
 // fits32 reports whether counters of four octets hold those of r.
 func fits32(r *flow.Record) bool { return (r.Packets|r.Octets)>>32 == 0 }
 
+// appendCounters appends the flow's packets and octets in so many octets each.
+func appendCounters(b []byte, r *flow.Record, counter uint16) []byte {
+	if counter == 8 {
+		return be.AppendUint64(be.AppendUint64(b, r.Packets), r.Octets)
+	}
+	return be.AppendUint32(be.AppendUint32(b, uint32(r.Packets)), uint32(r.Octets))
+}
+
 // newCollected returns what all records have after their endpoints: the rest of the
 // Flow Key, where the flow leaves, counters of so many octets, and what else was
 // collected.
@@ -90,13 +98,7 @@ func newCollected(counter uint16) group {
 			b = append(b, r.ToS, uint8(r.Direction))
 			b = be.AppendUint32(b, r.Input)
 			b = be.AppendUint32(b, r.Egress)
-			if counter == 8 {
-				b = be.AppendUint64(b, r.Packets)
-				b = be.AppendUint64(b, r.Octets)
-			} else {
-				b = be.AppendUint32(b, uint32(r.Packets))
-				b = be.AppendUint32(b, uint32(r.Octets))
-			}
+			b = appendCounters(b, r, counter)
 			b = be.AppendUint32(b, r.MinLength)
 			b = be.AppendUint32(b, r.MaxLength)
 			b = append(b, r.MinTTL, r.MaxTTL, r.DSCP(), moreFragments(r.Fragment), uint8(r.End), uint8(r.Status))

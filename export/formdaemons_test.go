@@ -2,9 +2,6 @@ package export
 
 import (
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,20 +54,6 @@ func TestNfacctdForms(t *testing.T) {
 
 var stamps = regexp.MustCompile(` timestamp_(start|end):[0-9.]+`)
 
-// nfacctdReads has nfacctd read records.
-func nfacctdReads(t *testing.T, cfg Config, rs []flow.Record) (log string, flows []string, total, sent Count) {
-	dir, address := t.TempDir(), unusedPort(t)
-	_, port, _ := net.SplitHostPort(address)
-	file, conf := filepath.Join(dir, "out.json"), filepath.Join(dir, "conf")
-	os.WriteFile(conf, fmt.Appendf(nil, nfacctdConf, port, file), 0o644)
-	stop := daemon(t, address, "object handlers", "nfacctd", "-f", conf)
-	cfg.Address = address
-	sent = exportRecords(t, cfg, rs)
-	log = stop()
-	flows, total = readNfacctd(t, file)
-	return log, flows, total, sent
-}
-
 // TestNfcapdForms: nfdump has every packet and octet of each form, and reads all
 // fields; but see readTimes. (It counts an options record as a lost flow, so that
 // systemInitTimeMilliseconds makes it complain of the sequence.)
@@ -79,16 +62,8 @@ func TestNfcapdForms(t *testing.T) {
 	need(t, "nfcapd", "nfdump")
 	eachChoice(t, func(t *testing.T, cfg Config) {
 		t.Parallel()
-		dir, address := t.TempDir(), unusedPort(t)
-		_, port, _ := net.SplitHostPort(address)
-		stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
-		cfg.Address = address
-		if cfg.Protocol == IPFIX { // of which it does not count options data (IR-3)
-			cfg.Options = noOptions
-		}
 		rs := judged(cfg.Protocol)
-		sent := exportRecords(t, cfg, rs)
-		log := stop()
+		log, flows, sent := nfcapdReads(t, cfg, rs)
 		if want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: ",
 			sent.Records, sent.Packets, sent.Octets); !strings.Contains(log, want) {
 			t.Errorf("nfcapd says\n%s\nwant %s", log, want)
@@ -96,12 +71,10 @@ func TestNfcapdForms(t *testing.T) {
 		if options := cfg.Protocol == IPFIX && cfg.Fields.Timestamps == TimestampsSysUpTime; !options && !strings.Contains(log, "Errors: 0, Bad Packets: 0") {
 			t.Errorf("nfcapd complains:\n%s", log)
 		}
-		files, _ := filepath.Glob(filepath.Join(dir, "nfcapd.2*"))
-		got := nfdump(t, files[0])
-		for i := range got {
-			compareNfdump(t, cfg.Protocol, &rs[i%len(rs)], got[i])
+		for i, got := range flows {
+			compareNfdump(t, cfg.Protocol, &rs[i%len(rs)], got)
 			if readTimes(&cfg) {
-				compareNfdumpTimes(t, cfg.Fields.Timestamps != TimestampsMilliseconds && cfg.Protocol == NetFlow9, &rs[i%len(rs)], got[i])
+				compareNfdumpTimes(t, cfg.Fields.Timestamps != TimestampsMilliseconds && cfg.Protocol == NetFlow9, &rs[i%len(rs)], got)
 			}
 			if t.Failed() {
 				return
@@ -124,22 +97,13 @@ func TestNfcapdLayouts(t *testing.T) {
 	need(t, "nfcapd", "nfdump")
 	eachLayout(t, func(t *testing.T, cfg Config) {
 		t.Parallel()
-		dir, address := t.TempDir(), unusedPort(t)
-		_, port, _ := net.SplitHostPort(address)
-		stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
-		cfg.Address = address
-		if cfg.Protocol == IPFIX { // of which it does not count options data (IR-3)
-			cfg.Options = noOptions
-		}
 		rs := judgedLayout()
-		sent := exportRecords(t, cfg, rs)
-		log := stop()
+		log, flows, sent := nfcapdReads(t, cfg, rs)
 		if want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0",
 			sent.Records+2*times, sent.Packets, sent.Octets); !strings.Contains(log, want) {
 			t.Errorf("nfcapd says\n%s\nwant %s", log, want)
 		}
-		files, _ := filepath.Glob(filepath.Join(dir, "nfcapd.2*"))
-		unsplit := slices.DeleteFunc(nfdump(t, files[0]), func(r map[string]string) bool { return r["src port"] == "50000" })
+		unsplit := slices.DeleteFunc(flows, func(r map[string]string) bool { return r["src port"] == "50000" })
 		for i, got := range unsplit {
 			r := &rs[1+i%(len(rs)-1)]
 			want := fmt.Sprint(r.Protocol, r.SrcAddr(), r.DstAddr(), r.Packets, r.Octets, r.Input)
@@ -200,18 +164,13 @@ func TestNfacctdBiflow(t *testing.T) {
 func TestNfcapdBiflow(t *testing.T) {
 	t.Parallel()
 	need(t, "nfcapd", "nfdump")
-	dir, address := t.TempDir(), unusedPort(t)
-	_, port, _ := net.SplitHostPort(address)
-	stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
 	rs, _ := judgedBiflows()
-	sent := exportRecords(t, Config{Protocol: IPFIX, Address: address, Fields: Fields{Biflow: true}, Options: noOptions}, rs)
-	log := stop()
+	log, flows, sent := nfcapdReads(t, Config{Protocol: IPFIX, Fields: Fields{Biflow: true}}, rs)
 	if want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0",
 		sent.Records/2, sent.Packets, sent.Octets); !strings.Contains(log, want) {
 		t.Errorf("nfcapd says\n%s\nwant %s", log, want)
 	}
-	files, _ := filepath.Glob(filepath.Join(dir, "nfcapd.2*"))
-	for i, got := range nfdump(t, files[0]) {
+	for i, got := range flows {
 		a, b := &rs[2*i%len(rs)], &rs[2*i%len(rs)+1]
 		want := fmt.Sprint(a.Packets, a.Octets, b.Packets, b.Octets, a.SrcPort)
 		if is := fmt.Sprint(got["in packets"], " ", got["in bytes"], " ", got["out packets"], " ", got["out bytes"], " ", got["src port"]); is != want {

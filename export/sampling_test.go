@@ -141,7 +141,7 @@ func TestNfacctdScales(t *testing.T) {
 				file, conf := filepath.Join(dir, "out.json"), filepath.Join(dir, "conf")
 				os.WriteFile(conf, fmt.Appendf(nil, nfacctdConf+"nfacctd_renormalize: true\n", port, file), 0o644)
 				stop := daemon(t, address, "object handlers", "nfacctd", "-f", conf)
-				sent := exportJudged(t, p, address, sampling, OptionIntervals{})
+				sent := exportRecords(t, Config{Protocol: p, Address: address, Sampling: sampling}, judged(p))
 				log := stop()
 				_, got := readNfacctd(t, file)
 				if strings.Contains(log, "WARN") || strings.Contains(log, "ERR") || strings.Contains(log, "expecting") {
@@ -165,11 +165,7 @@ func TestNfcapdScales(t *testing.T) {
 	t.Parallel()
 	need(t, "nfcapd", "nfdump")
 	for _, sampling := range append(announced, Sampling{Interval: 100, NoMode: true}) {
-		dir, address := t.TempDir(), unusedPort(t)
-		_, port, _ := net.SplitHostPort(address)
-		stop := daemon(t, address, "Startup", "nfcapd", "-b", "127.0.0.1", "-p", port, "-w", dir)
-		sent := exportJudged(t, NetFlow5, address, sampling, OptionIntervals{})
-		log := stop()
+		log, _, sent := nfcapdReads(t, Config{Protocol: NetFlow5, Sampling: sampling}, judged(NetFlow5))
 		n := uint64(sampling.Interval)
 		want := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0", sent.Records, n*sent.Packets, n*sent.Octets)
 		if !strings.Contains(log, want) {

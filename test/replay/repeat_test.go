@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -20,8 +21,13 @@ import (
 func fingerprint(t *testing.T, r *judge.Recorder, command func(string, ...string) *exec.Cmd, file, protocol string, env []string, seed int) string {
 	t.Helper()
 	before := len(r.Datagrams())
+	conf := filepath.Join(t.TempDir(), "conf.yaml")
+	exporter := fmt.Sprintf("flow-exporter: [{destination: '%s', protocol: %s, export-rate: 50000}]\n", r.Address, protocol)
+	if err := os.WriteFile(conf, []byte(exporter), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	output(t, command(program, "replay", "--ledger", os.DevNull, "--entries", "4096", "--active", "60s",
-		"--hash-seed", fmt.Sprint(seed), "-e", r.Address.String(), "--protocol", protocol, file), env)
+		"--hash-seed", fmt.Sprint(seed), "-c", conf, file), env)
 	r.Settle(100 * time.Millisecond)
 	h := sha256.New()
 	datagrams := r.Datagrams()[before:]
