@@ -52,8 +52,7 @@ func newRun() *cobra.Command {
 
 func (f *runFlags) run(c *cobra.Command) error {
 	hangup := make(chan os.Signal, 1) // one that waits stands for all that came meanwhile
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+	signal.Notify(hangup, syscall.SIGHUP) // for good: a late one must not kill what writes its ledger
 	cfg, err := f.merged(c)
 	if err != nil {
 		return err

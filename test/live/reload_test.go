@@ -312,6 +312,7 @@ func reloadSays(t *testing.T, m binary.Mode) {
 		refusal = ":4: flow-monitor: direction: cannot change while it runs by AF_PACKET: restart"
 	}
 	r.reload(ingress, refusal)
+	r.Process.Stop(syscall.SIGTERM, time.Minute) // after which the whole log has been read
 	if log := r.Out.String(); strings.Count(log, "msg=reloaded") < 3 || strings.Contains(log, "level=ERROR") != (refusal != "") {
 		t.Errorf("the log has\n%s", log)
 	}
