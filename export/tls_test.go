@@ -155,12 +155,8 @@ func TestOpenSSLRefuses(t *testing.T) {
 				stats := checkLedger(t, e)
 				received := s.stop()
 				if k.want == "" {
-					c := newCollector(t)
-					for b := received; len(b) > 0; b = b[be.Uint16(b[2:]):] {
-						c.receive(b[:be.Uint16(b[2:])])
-					}
-					if c.sums() != stats.Made || stats.Sent != stats.Made {
-						t.Errorf("openssl has %+v of %+v\n%s", c.sums(), stats.Made, log.String())
+					if got := decode(t, received); got != stats.Made || stats.Sent != stats.Made {
+						t.Errorf("openssl has %+v of %+v\n%s", got, stats.Made, log.String())
 					}
 					return
 				}
@@ -197,8 +193,10 @@ func (l *lockedBuffer) String() string {
 
 // openSSL is openssl s_server, which writes what it deciphers to a file.
 type openSSL struct {
+	t       *testing.T
 	address string
 	file    string
+	args    []string // its certificates
 	cmd     *exec.Cmd
 }
 
@@ -216,7 +214,18 @@ func startOpenSSL(t *testing.T, ca *authority, pair tls.Certificate) *openSSL {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &openSSL{address: unusedStreamPort(t), file: filepath.Join(dir, "out")}
+	s := &openSSL{t: t, address: unusedStreamPort(t), file: filepath.Join(dir, "out"), args: []string{
+		"-cert", write("cert", "CERTIFICATE", pair.Certificate[0]), "-key", write("key", "PRIVATE KEY", key),
+		"-CAfile", write("ca", "CERTIFICATE", ca.cert.Raw),
+	}}
+	s.start()
+	return s
+}
+
+// start runs it, again where it did before; its file begins anew.
+func (s *openSSL) start() {
+	t := s.t
+	t.Helper()
 	out, err := os.Create(s.file)
 	if err != nil {
 		t.Fatal(err)
@@ -224,9 +233,9 @@ func startOpenSSL(t *testing.T, ca *authority, pair tls.Certificate) *openSSL {
 	defer out.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	s.cmd = exec.CommandContext(ctx, "openssl", "s_server", "-quiet", "-accept", s.address, "-Verify", "1", "-verify_return_error",
-		"-cert", write("cert", "CERTIFICATE", pair.Certificate[0]), "-key", write("key", "PRIVATE KEY", key),
-		"-CAfile", write("ca", "CERTIFICATE", ca.cert.Raw))
+	s.cmd = exec.CommandContext(ctx, "openssl", append([]string{
+		"s_server", "-quiet", "-accept", s.address, "-Verify", "1", "-verify_return_error",
+	}, s.args...)...)
 	s.cmd.Stdout = out
 	if _, err := s.cmd.StdinPipe(); err != nil { // at whose end it would hang up
 		t.Fatal(err)
@@ -235,7 +244,6 @@ func startOpenSSL(t *testing.T, ca *authority, pair tls.Certificate) *openSSL {
 		t.Fatal(err)
 	}
 	awaitListener(t, s.address)
-	return s
 }
 
 // stop ends it, once nothing more comes, and returns what it received.
@@ -243,14 +251,40 @@ func (s *openSSL) stop() []byte {
 	for size, seen := int64(-1), int64(0); size != seen; {
 		size = seen
 		time.Sleep(200 * time.Millisecond)
-		if i, err := os.Stat(s.file); err == nil {
-			seen = i.Size()
-		}
+		seen = s.received()
 	}
+	return s.kill()
+}
+
+// received returns how many octets it has deciphered.
+func (s *openSSL) received() int64 {
+	i, err := os.Stat(s.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return i.Size()
+}
+
+// kill ends it by SIGKILL, as it is, and returns what it received.
+func (s *openSSL) kill() []byte {
 	s.cmd.Process.Kill()
 	s.cmd.Wait()
-	b, _ := os.ReadFile(s.file)
+	b, err := os.ReadFile(s.file)
+	if err != nil {
+		s.t.Error(err)
+	}
 	return b
+}
+
+// decode returns the records of the messages in b, of which the last may be cut.
+func decode(t *testing.T, b []byte) Count {
+	c := newCollector(t)
+	for len(b) >= header10 && len(b) >= int(be.Uint16(b[2:])) {
+		size := be.Uint16(b[2:])
+		c.receive(b[:size])
+		b = b[size:]
+	}
+	return c.sums()
 }
 
 func unusedStreamPort(t *testing.T) string {
