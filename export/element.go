@@ -8,8 +8,9 @@ type Element struct {
 	ID   uint16
 	Name string
 	Type Type
-	// Length is the length in octets of the abstract data type. A template may
-	// give an integer fewer (RFC 7011 §6.2, reduced-size encoding).
+	// Length is the length in octets of the abstract data type, 0 for a string, which
+	// has none. A template may give an integer fewer (RFC 7011 §6.2, reduced-size
+	// encoding).
 	Length int
 }
 
@@ -23,6 +24,7 @@ const (
 	Unsigned32
 	Unsigned64
 	MACAddress
+	String
 	IPv4Address
 	IPv6Address
 	DateTimeMilliseconds
@@ -175,6 +177,8 @@ var elements = [...]Element{
 	{mplsLabelStackSection2, "mplsLabelStackSection2", OctetArray, 3},
 	{mplsLabelStackSection3, "mplsLabelStackSection3", OctetArray, 3},
 	{destinationMacAddress, "destinationMacAddress", MACAddress, 6},
+	{interfaceName, "interfaceName", String, 0},
+	{interfaceDescription, "interfaceDescription", String, 0},
 	{forwardingStatus, "forwardingStatus", Unsigned8, 1},
 	{applicationID, "applicationId", OctetArray, 4},
 	{flowEndReason, "flowEndReason", Unsigned8, 1},

@@ -69,7 +69,7 @@ func TestFits(t *testing.T) {
 func TestRegistry(t *testing.T) {
 	kinds := map[export.Type]Kind{
 		export.OctetArray: Octets, export.Unsigned8: Unsigned, export.Unsigned16: Unsigned, export.Unsigned32: Unsigned,
-		export.Unsigned64: Unsigned, export.MACAddress: MAC, export.IPv4Address: IPv4, export.IPv6Address: IPv6,
+		export.Unsigned64: Unsigned, export.MACAddress: MAC, export.String: Text, export.IPv4Address: IPv4, export.IPv6Address: IPv6,
 		export.DateTimeMilliseconds: Milliseconds, export.DateTimeMicroseconds: Microseconds, export.DateTimeNanoseconds: Nanoseconds,
 	}
 	for i, e := range registry {
