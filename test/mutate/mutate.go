@@ -32,7 +32,7 @@ func (m *Mutation) Survives(root, dir string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	cmd := exec.Command("go", "test", "-overlay", edited, "-count=1", "-timeout", "2m", "-run", "^"+m.Test+"$", m.Package)
+	cmd := exec.Command("go", "test", "-overlay", edited, "-vet=off", "-short", "-count=1", "-timeout", "2m", "-run", "^"+m.Test+"$", m.Package)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	switch {
