@@ -360,7 +360,7 @@ func TestExporterKilled(t *testing.T) {
 		}
 	})
 	t.Run("TCP", func(t *testing.T) {
-		cfg := Config{Protocol: IPFIX, Transport: TCP, SourceID: 7}
+		cfg := Config{Protocol: IPFIX, Transport: TCP, SourceID: 7, Reconnect: 100 * time.Millisecond}
 		c := streamCollectorAt(t, &cfg, "127.0.0.1")
 		for range 2 {
 			e, kill := runKillable(t, cfg)
