@@ -32,8 +32,10 @@ type Config struct {
 	// called again, but not more often than each Reconnect; 0 is 60 s (RFC 7011 §10.4.4).
 	Transport Transport
 	Reconnect time.Duration
-	// Identity is asked at each attempt to connect by TLS.
+	// Identity is asked at each attempt to connect by TLS or DTLS.
 	Identity Identity
+	// Handshaker agrees on DTLS.
+	Handshaker Handshaker
 	// Source is the local address to send from; the zero Addr leaves it to the
 	// kernel.
 	Source netip.Addr
@@ -53,12 +55,14 @@ type Config struct {
 
 	// MTU is the largest message in octets, between MinMTU and MaxMTU; 0 is DefaultMTU, or
 	// NetFlow v5's full 30 records (1464), or over TCP and TLS DefaultStreamMTU, or MaxMTU
-	// in files: a message, or a block of lines, is what is written at once.
+	// in files: a message, or a block of lines, is what is written at once. Over DTLS it is
+	// the largest datagram, of which the message has the Transport's Overhead less.
 	MTU int
 	// TemplatePackets and TemplateInterval are how often templates are sent
 	// again: after so many datagrams, or so much cache time, whichever comes
 	// first (RFC 3954 §7, RFC 7011 §8.4). 0 is 1000 datagrams and 60 s: a
-	// collector that starts late decodes within a minute.
+	// collector that starts late decodes within a minute. An association of DTLS,
+	// whose keys such a collector lacks as well, lasts as long.
 	TemplatePackets  int
 	TemplateInterval time.Duration
 	// WideTCPFlags gives tcpControlBits its two octets instead of one.
@@ -108,7 +112,7 @@ type Config struct {
 // Identity is by what an exporter and its collector know each other. It is a value, so that
 // configurations can be compared.
 type Identity interface {
-	// Client returns what TLS needs, as it is now: certificates may have changed.
+	// Client returns what TLS and DTLS need, as it is now: certificates may have changed.
 	// Without a ServerName it is the host that is connected to.
 	Client() (*tls.Config, error)
 }
@@ -199,14 +203,16 @@ func (c *Config) check() error {
 		return fmt.Errorf("files of %v: want more than 0", c.File.Period)
 	case c.File.Size < 0 || c.File.Size > 0 && c.File.Size < 4*int64(packedLimit(c.MTU)):
 		return fmt.Errorf("files of %d octets: want at least four messages of %d", c.File.Size, c.MTU)
-	case c.MTU < MinMTU || c.MTU > MaxMTU:
-		return fmt.Errorf("MTU %d: want %d to %d octets", c.MTU, MinMTU, MaxMTU)
+	case c.messageSize() < MinMTU || c.MTU > MaxMTU:
+		return fmt.Errorf("MTU %d: want %d to %d octets", c.MTU, MinMTU+c.Transport.Overhead(), MaxMTU)
 	case int(c.Transport) >= len(transportNames):
 		return fmt.Errorf("unknown %s", c.Transport)
-	case c.Transport.isStream() && c.Protocol != IPFIX:
+	case c.Transport.isConnected() && c.Protocol != IPFIX:
 		return fmt.Errorf("%s: %s only, not %s", c.Transport, IPFIX, c.Protocol)
-	case c.Transport == TLS && c.Identity == nil:
-		return errors.New("no certificates for TLS")
+	case c.Transport.IsSecure() && c.Identity == nil:
+		return fmt.Errorf("no certificates for %s", c.Transport)
+	case c.Transport == DTLS && c.Handshaker == nil:
+		return errors.New("nobody to agree on DTLS")
 	case c.Reconnect < 0:
 		return fmt.Errorf("connect again after %v: want more than 0", c.Reconnect)
 	case c.DSCP > maxDSCP:
@@ -226,6 +232,9 @@ func (c *Config) check() error {
 	}
 	return CheckFields(c)
 }
+
+// messageSize is the largest message in octets.
+func (c *Config) messageSize() int { return c.MTU - c.Transport.Overhead() }
 
 // processID tells the exporters of this process from those of others.
 var processID = rand.Uint32()

@@ -3,6 +3,7 @@ package export
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -25,6 +26,8 @@ type Exporter struct {
 	drain    context.CancelFunc
 
 	attempted time.Time // when Run last tried to connect
+	port      uint16    // that the next association of DTLS leaves from; 0 for any
+	quiet     bool      // the next connection is no news
 
 	mu      sync.Mutex // guards what follows
 	queue   queue
@@ -308,21 +311,26 @@ const (
 )
 
 // connect returns a socket: for datagrams the one of this exporter's life, so that the
-// collector sees one source port (RFC 7011 §8.4 tells sessions apart by it). Streams are
-// connected no more often than each Reconnect. Once Shutdown was called it makes no more
-// than one attempt, then returns ErrClosed.
+// collector sees one source port (RFC 7011 §8.4 tells sessions apart by it). Streams and
+// associations are begun no more often than each Reconnect. An association keeps the port
+// (RFC 6347 §4.2.8), unless a collector may hold the one before against it: one that is
+// silent, but not one that refuses. Once Shutdown was called connect makes no more than one
+// attempt, then returns ErrClosed.
 func (e *Exporter) connect(ctx context.Context) (socket, error) {
 	pause := firstPause
-	if e.cfg.Transport.isStream() {
+	if e.cfg.Transport.isConnected() {
 		pause = e.cfg.Reconnect
 		_ = e.wait(ctx, time.Until(e.attempted.Add(pause)))
 	}
 	for first := true; ; first = false {
 		e.attempted = time.Now()
-		sock, err := e.dial(ctx, e.cfg.Address, netip.AddrPortFrom(e.cfg.Source, 0))
+		sock, err := e.dial(ctx, e.cfg.Address, netip.AddrPortFrom(e.cfg.Source, e.port))
 		if err == nil {
 			e.connected(sock)
 			return sock, nil
+		}
+		if e.quiet = false; classify(err) != Refused {
+			e.port = 0
 		}
 		if first && ctx.Err() == nil {
 			e.cfg.Logger.Warn("collector not reachable yet, records wait", "exporter", e.cfg.Name, "error", err)
@@ -330,7 +338,7 @@ func (e *Exporter) connect(ctx context.Context) (socket, error) {
 		if err := e.wait(ctx, pause); err != nil {
 			return nil, err
 		}
-		if !e.cfg.Transport.isStream() {
+		if !e.cfg.Transport.isConnected() {
 			pause = min(2*pause, lastPause)
 		}
 	}
@@ -352,12 +360,20 @@ func (e *Exporter) connected(sock socket) {
 	e.mu.Lock()
 	e.reached = true
 	e.local, e.stats.Collector = addrPort(sock.LocalAddr()), addrPort(sock.RemoteAddr())
+	if e.cfg.Transport == DTLS {
+		e.port = e.local.Port()
+	}
 	e.mu.Unlock()
+	level := slog.LevelInfo
+	if e.quiet {
+		level = slog.LevelDebug
+	}
+	e.quiet = false
 	log := e.cfg.Logger.With("exporter", e.cfg.Name, "protocol", e.cfg.Protocol)
 	if path := e.cfg.File.Path; path != "" {
 		log.Info("exporting to files", "path", path)
 	} else {
-		log.Info("exporting", "source", sock.LocalAddr(), "collector", sock.RemoteAddr())
+		log.Log(context.Background(), level, "exporting", "source", sock.LocalAddr(), "collector", sock.RemoteAddr())
 	}
 	if e.cfg.Connected != nil {
 		e.cfg.Connected()

@@ -89,7 +89,7 @@ func CheckFields(c *Config) error {
 		{f.Layout.isRouter() && f.FlowID, "flow-id", fmt.Sprintf("the layout %s has none", f.Layout)},
 		{f.Layout.isRouter() && f.Biflow, "biflow", fmt.Sprintf("the layout %s has none", f.Layout)},
 		{c.Protocol != IPFIX && f.Biflow, "biflow", "ipfix only has elements of the reverse direction"},
-		{f.Biflow && c.MTU < minBiflowMTU, "mtu", fmt.Sprintf("%d: a biflow's template needs %d octets", c.MTU, minBiflowMTU)},
+		{f.Biflow && c.messageSize() < minBiflowMTU, "mtu", fmt.Sprintf("%d: a biflow's template needs %d octets", c.MTU, minBiflowMTU)},
 		{f.Layout.isRouter() && c.WideTCPFlags, "wide-tcp-flags", own},
 	} {
 		if fault.is {

@@ -35,6 +35,12 @@ func (s *sender) untilRotation(pause time.Duration) time.Duration {
 // all templates and options come before data (RFC 7011 §3.1, §8).
 func (s *Session) restart() {
 	s.sequence = 0
+	s.resume()
+}
+
+// resume goes on with the Transport Session to a collector that knows nothing of it: all
+// templates and options come before data.
+func (s *Session) resume() {
 	s.begun()
 	s.RequestTemplates()
 }

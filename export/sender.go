@@ -13,9 +13,11 @@ import (
 type sender struct {
 	e       *Exporter
 	sock    socket
-	stream  *stream     // sock, where it is one; nil while there is no connection
-	ended   Reason      // why nothing will be sent any more
-	files   *fileWriter // sock, where it writes to files
+	conn    connection   // sock, where its collector can hang up; nil while there is none
+	stream  *stream      // conn, where it is one
+	secured *association // conn, where it is one
+	ended   Reason       // why nothing will be sent any more
+	files   *fileWriter  // sock, where it writes to files
 	session *Session
 	pacer   pacer
 	gentle  bool            // pacer is that of GentleRate
@@ -60,7 +62,9 @@ func newSender(e *Exporter, sock socket) *sender {
 func (s *sender) use(sock socket) {
 	_, bursts := sock.(burster)
 	s.sock, s.renewed, s.singly = sock, time.Time{}, !bursts
+	s.conn, _ = sock.(connection)
 	s.stream, _ = sock.(*stream)
+	s.secured, _ = sock.(*association)
 	s.files, _ = sock.(*fileWriter)
 }
 
@@ -116,12 +120,12 @@ func (s *sender) run(ctx context.Context) Reason {
 	return Unsent
 }
 
-// gone is closed when a stream's collector has hung up.
+// gone is closed when the collector has hung up.
 func (s *sender) gone() <-chan struct{} {
-	if s.stream == nil {
+	if s.conn == nil {
 		return nil
 	}
-	return s.stream.gone
+	return s.conn.ended()
 }
 
 // take moves records from the queue to the batch; last says that no more can
@@ -191,6 +195,9 @@ func (s *sender) pause() time.Duration {
 	pause := time.Hour
 	if s.stream != nil && len(s.stream.flight) > 0 {
 		pause = ackInterval
+	}
+	if s.secured != nil {
+		pause = max(0, time.Until(s.secured.until))
 	}
 	if !s.live() {
 		return pause
@@ -291,6 +298,9 @@ func (s *sender) account(from, end int, why Reason) {
 // burst only is not sent, and none will be tried again: singly says so.
 func (s *sender) transmit(b []byte) Reason {
 	s.attempts = 0
+	if s.secured != nil && s.secured.isLost() {
+		return Hangup
+	}
 	for repeated, pauses := false, 0; s.ctx.Err() == nil; s.attempts++ {
 		s.renewDeadline()
 		err := s.write(b)
@@ -300,6 +310,8 @@ func (s *sender) transmit(b []byte) Reason {
 		switch why := classify(err); {
 		case len(b) > s.burst.size && wantsSingly(err):
 			s.singly = true
+			return why
+		case s.secured != nil && s.secured.isEndedBy(err):
 			return why
 		case (why == Refused || why == Unreachable) && !repeated:
 			// The error may be the ICMP answer to an earlier datagram (udp(7));
@@ -331,7 +343,7 @@ func (s *sender) write(b []byte) error {
 // early to look again, or in vain.
 func (s *sender) rebind() bool {
 	e, now := s.e, time.Now()
-	if e.cfg.Source.IsValid() || now.Sub(s.rebound) < rebindInterval {
+	if s.secured != nil || e.cfg.Source.IsValid() || now.Sub(s.rebound) < rebindInterval {
 		return false
 	}
 	s.rebound = now
@@ -391,7 +403,7 @@ func (s *sender) sleep(d time.Duration) {
 // report tells once that datagrams begin to fail, and once that none has failed
 // for a while.
 func (s *sender) report(why Reason) {
-	if why == s.trouble && why == None || why == Unsent || why == NotWritten {
+	if why == s.trouble && why == None || why == Unsent || why == NotWritten || why == Hangup {
 		return
 	}
 	log, now := s.e.cfg.Logger, time.Now()

@@ -31,33 +31,10 @@ func (s *sender) settle(st *stream) {
 	})
 }
 
-// renew calls a collector again that has hung up, as soon as it may, in a new Transport
-// Session (RFC 7011 §8.1): with templates, and with sequence numbers from 0. If it ends
-// without, s.ended says why.
-func (s *sender) renew() {
-	for s.stream != nil && s.stream.isGone() {
-		s.session.Flush(s.present()) // one that reads to the end still gets it
-		s.depart()
-		s.hangUp()
-		sock, err := s.e.connect(s.ctx)
-		if err != nil {
-			s.ended = NoCollector
-			return
-		}
-		s.use(sock)
-		s.session.restart()
-		s.greet()
-	}
-}
-
-// hangUp ends the connection, if there is one, after what is on its way has arrived. What
-// has not is dropped.
-func (s *sender) hangUp() {
-	st, e := s.stream, s.e
-	if st == nil {
-		return
-	}
-	s.stream = nil
+// hangUpStream ends the connection after what is on its way has arrived. What has not is
+// dropped.
+func (s *sender) hangUpStream(st *stream) {
+	e := s.e
 	st.finish(s.ctx)
 	s.settle(st)
 	var lost Count

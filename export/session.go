@@ -72,7 +72,7 @@ func NewSession(cfg Config, sink func(*Message)) (*Session, error) {
 }
 
 func newSession(cfg Config, sink func(*Message)) *Session {
-	s := &Session{cfg: cfg, sink: sink, format: formats[cfg.Protocol], buf: make([]byte, 0, cfg.MTU)}
+	s := &Session{cfg: cfg, sink: sink, format: formats[cfg.Protocol], buf: make([]byte, 0, cfg.messageSize())}
 	s.begun()
 	if cfg.Protocol.hasTemplates() {
 		s.templates = newTemplates(&cfg)

@@ -39,7 +39,7 @@ func (s *Session) fits(id uint16, size int) bool {
 	if s.set == 0 || s.setID != id {
 		end = pad4(end) + setHeader
 	}
-	return pad4(end+size) <= s.cfg.MTU
+	return pad4(end+size) <= s.cfg.messageSize()
 }
 
 // pad4 rounds up to four octets. Headers and finished sets are multiples of

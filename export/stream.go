@@ -105,16 +105,22 @@ func (c Config) dialStream(ctx context.Context, address string, source netip.Add
 
 // secure agrees on TLS. Nothing is sent before.
 func (s *stream) secure(ctx context.Context, c *Config, address string) error {
-	cfg, err := c.Identity.Client()
+	cfg, err := c.identify(address)
 	if err != nil {
 		return err
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = net.SplitHostPort(address)
 	}
 	conn := tls.Client(s.wire, cfg)
 	s.Conn = conn
 	return conn.HandshakeContext(ctx)
+}
+
+// identify returns what TLS and DTLS need to know the collector at address.
+func (c *Config) identify(address string) (*tls.Config, error) {
+	cfg, err := c.Identity.Client()
+	if err == nil && cfg.ServerName == "" {
+		cfg.ServerName, _, err = net.SplitHostPort(address)
+	}
+	return cfg, err
 }
 
 // setPeerTimeout has the kernel give up a collector that acknowledges nothing.
@@ -131,6 +137,8 @@ func (s *stream) listen() {
 	_, s.why = io.Copy(io.Discard, s.Conn)
 	close(s.gone)
 }
+
+func (s *stream) ended() <-chan struct{} { return s.gone }
 
 // isGone reports whether the collector has hung up, or nothing can be written.
 func (s *stream) isGone() bool {

@@ -6,12 +6,13 @@ import "fmt"
 type Transport uint8
 
 const (
-	UDP Transport = iota // RFC 7011 §10.3
-	TCP                  // §10.4, IPFIX only
-	TLS                  // over TCP, §11, IPFIX only
+	UDP  Transport = iota // RFC 7011 §10.3
+	TCP                   // §10.4, IPFIX only
+	TLS                   // over TCP, §11, IPFIX only
+	DTLS                  // over UDP, §11, IPFIX only
 )
 
-var transportNames = [...]string{UDP: "udp", TCP: "tcp", TLS: "tls"}
+var transportNames = [...]string{UDP: "udp", TCP: "tcp", TLS: "tls", DTLS: "dtls"}
 
 // String returns the transport as the configuration names it.
 func (t Transport) String() string {
@@ -28,9 +29,23 @@ func ParseTransport(s string) (Transport, error) {
 			return Transport(t), nil
 		}
 	}
-	return 0, fmt.Errorf("unknown transport %q: want udp, tcp or tls", s)
+	return 0, fmt.Errorf("unknown transport %q: want udp, tcp, tls or dtls", s)
 }
 
 // isStream tells a reliable stream of octets, which loses no message while it lasts, from
 // datagrams.
-func (t Transport) isStream() bool { return t != UDP }
+func (t Transport) isStream() bool { return t == TCP || t == TLS }
+
+// isConnected tells whether the collector can hang up, and is then called again.
+func (t Transport) isConnected() bool { return t != UDP }
+
+// IsSecure tells whether both sides have to show a certificate.
+func (t Transport) IsSecure() bool { return t == TLS || t == DTLS }
+
+// Overhead returns how many octets of a datagram there may be besides the message.
+func (t Transport) Overhead() int {
+	if t == DTLS {
+		return dtlsOverhead
+	}
+	return 0
+}

@@ -37,6 +37,22 @@ func (c Config) dial(ctx context.Context, address string, source netip.AddrPort)
 	if c.Transport.isStream() {
 		return c.dialStream(ctx, address, source.Addr())
 	}
+	conn, err := c.dialUDP(ctx, address, source)
+	switch {
+	case err != nil:
+		return nil, err // not the nil *UDPConn in an interface
+	case c.Transport == DTLS:
+		return c.associate(ctx, conn, address)
+	// A device's queue may drop a part of a burst and not tell (sch_tbf does); lo has
+	// no queue.
+	case addrPort(conn.RemoteAddr()).Addr().IsLoopback():
+		return segmented(conn), nil
+	}
+	return conn, nil
+}
+
+// dialUDP connects a datagram socket, as dial does.
+func (c *Config) dialUDP(ctx context.Context, address string, source netip.AddrPort) (*net.UDPConn, error) {
 	remote, err := resolve(ctx, "udp", address, source.Addr())
 	if err != nil {
 		return nil, err
@@ -47,18 +63,13 @@ func (c Config) dial(ctx context.Context, address string, source netip.AddrPort)
 	}
 	conn, err := net.DialUDP("udp", local, net.UDPAddrFromAddrPort(remote))
 	if err != nil {
-		return nil, err // not the nil *UDPConn in an interface
+		return nil, err
 	}
 	if err := mark(conn, remote.Addr().Is6(), c.DSCP, c.TTL); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	tellLosses(conn)
-	// A device's queue may drop a part of a burst and not tell (sch_tbf does); lo has
-	// no queue.
-	if remote.Addr().IsLoopback() {
-		return segmented(conn), nil
-	}
 	return conn, nil
 }
 

@@ -45,6 +45,8 @@ var confined = []struct {
 	{"github.com/google/go-cmp", nil, []string{"..."}},
 	{"github.com/google/gopacket", []string{"capture/pcapfile"}, []string{"..."}},
 	{"github.com/netsampler/goflow2/v2", []string{"cmd/internal/collector"}, []string{"..."}},
+	{"github.com/pion/dtls/v3", []string{"cmd/internal/dtls"}, nil},
+	{"github.com/pion/logging", []string{"cmd/internal/dtls"}, nil},
 	{"github.com/rogpeppe/go-internal", nil, []string{"test/...", "cmd/cacheflow"}},
 	{"github.com/spf13/cobra", []string{"cmd/cacheflow"}, nil},
 	{"github.com/vishvananda/netlink", []string{"cache/route", "capture/kernel"}, []string{"test/netns"}},

@@ -15,6 +15,7 @@ import (
 	"cacheflow/capture"
 	"cacheflow/cmd/internal/certificate"
 	"cacheflow/cmd/internal/config"
+	"cacheflow/cmd/internal/dtls"
 	"cacheflow/export"
 )
 
@@ -37,7 +38,7 @@ func (f *meterFlags) register(c *cobra.Command) {
 	flags.StringVarP(&f.file, "config", "c", "", "configuration `file` (YAML)")
 	flags.StringArrayVarP(&f.exporters, "export", "e", nil, "export to a collector at `HOST:PORT`, or write to file:PATH (.ipfix or .json, with .gz compressed); may be repeated")
 	flags.StringVar(&f.protocol, "protocol", "netflow9", "netflow5, netflow9 or ipfix, for the collectors of -e")
-	flags.StringVar(&f.transport, "transport", "udp", "udp or tcp, for the collectors of -e; tls needs a configuration file")
+	flags.StringVar(&f.transport, "transport", "udp", "udp or tcp, for the collectors of -e; tls and dtls need a configuration file")
 	flags.IntVar(&f.entries, "entries", 0, "flows that the cache holds (default 65536)")
 	flags.DurationVar(&f.active, "active", 0, "active timeout (default 30m)")
 	flags.DurationVar(&f.inactive, "inactive", 0, "inactive timeout (default 15s)")
@@ -91,7 +92,7 @@ func (f *meterFlags) exporter(to string) config.Exporter {
 	}
 	x := config.DefaultExporter(to)
 	x.Protocol, x.Transport = config.Protocol(f.protocol), config.Transport(f.transport)
-	if x.Transport != config.UDP {
+	if x.Transport == config.TCP || x.Transport == config.TLS {
 		x.MTU = export.DefaultStreamMTU
 	}
 	return x
@@ -162,7 +163,7 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 			return nil, err
 		}
 		files := certificate.Files(x.TLS)
-		if transport == export.TLS {
+		if transport.IsSecure() {
 			if _, err := files.Client(); err != nil {
 				return nil, fmt.Errorf("flow-exporter %q: tls: %w", x.Name, err)
 			}
@@ -173,7 +174,7 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		}
 		out = append(out, export.Config{
 			Name: x.Name, Protocol: p, Address: x.Destination, Source: x.Source,
-			Transport: transport, Reconnect: x.Reconnect, Identity: files,
+			Transport: transport, Reconnect: x.Reconnect, Identity: files, Handshaker: dtls.Client{},
 			File: export.File{Path: x.File.Path, Period: x.File.Rotate.Time, Size: x.File.Rotate.Size, Gzip: x.File.Gzip},
 			DSCP: uint8(x.DSCP), TTL: uint8(x.TTL),
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,

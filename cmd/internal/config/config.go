@@ -122,9 +122,10 @@ const (
 type Transport string
 
 const (
-	UDP Transport = "udp"
-	TCP Transport = "tcp" // IPFIX only
-	TLS Transport = "tls" // IPFIX only
+	UDP  Transport = "udp"
+	TCP  Transport = "tcp"  // IPFIX only
+	TLS  Transport = "tls"  // IPFIX only
+	DTLS Transport = "dtls" // IPFIX only
 )
 
 // Certificates names the files by which this exporter and its collector know each other.
@@ -150,7 +151,7 @@ type Exporter struct {
 	File        File
 	Protocol    Protocol
 	Transport   Transport
-	Reconnect   time.Duration // TCP and TLS: from one attempt to connect to the next
+	Reconnect   time.Duration // all but UDP: from one attempt to connect to the next
 	TLS         Certificates
 	Source      netip.Addr // the zero Addr leaves it to the kernel
 	DSCP        int        // of the datagrams: 0 to 63

@@ -133,7 +133,7 @@ func (r *reader) exporter(i int, in *rawExporter) {
 	r.identity(of, in, e)
 	r.integer(of+"dscp", in.DSCP, &e.DSCP)
 	r.integer(of+"ttl", in.TTL, &e.TTL)
-	if r.integer(of+"mtu", in.MTU, &e.MTU); in.MTU == "" && e.Transport != UDP {
+	if r.integer(of+"mtu", in.MTU, &e.MTU); in.MTU == "" && (e.Transport == TCP || e.Transport == TLS) {
 		e.MTU = streamMTU
 	}
 	switch in.Rate {
@@ -160,7 +160,7 @@ func (r *reader) exporter(i int, in *rawExporter) {
 
 func (r *reader) transport(of string, in *rawExporter, e *Exporter) {
 	assign(&e.Transport, Transport(in.Transport))
-	r.set(of+"transport", in.Transport, func(string) error { return oneOf(e.Transport, UDP, TCP, TLS) })
+	r.set(of+"transport", in.Transport, func(string) error { return oneOf(e.Transport, UDP, TCP, TLS, DTLS) })
 	r.duration(of+"reconnect", in.Reconnect, &e.Reconnect)
 	e.TLS = Certificates(in.TLS)
 }

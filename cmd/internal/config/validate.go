@@ -192,7 +192,7 @@ func (e *Exporter) checks(of string) []check {
 		{of + "source", e.checkSource()},
 		{of + "dscp", within(e.DSCP, 0, 63)},
 		{of + "ttl", within(e.TTL, 1, 255)},
-		{of + "mtu", within(e.MTU, minMTU, maxMTU)},
+		{of + "mtu", within(e.MTU, minMTU+e.overhead(), maxMTU)},
 		{of + "queue", within(e.Queue, 1, maxQueue)},
 		{of + "template.packets", within(e.TemplatePackets, 1, maxRefresh)},
 		{of + "option.sampler-table", announced(e.Options.SamplerTable)},
@@ -228,7 +228,7 @@ func (e *Exporter) checkFields(of string) check {
 	if err != nil {
 		return check{of + "protocol", err}
 	}
-	err = export.CheckFields(&export.Config{Protocol: protocol, MTU: e.MTU, WideTCPFlags: e.WideTCPFlags, Fields: e.Fields})
+	err = export.CheckFields(&export.Config{Protocol: protocol, MTU: e.MTU - e.overhead(), WideTCPFlags: e.WideTCPFlags, Fields: e.Fields})
 	if fault := (*export.FieldsError)(nil); errors.As(err, &fault) {
 		return check{of + fault.Key, errors.New(fault.Reason)}
 	}
@@ -302,7 +302,7 @@ func (e *Exporter) checkDestination() error {
 }
 
 func (e *Exporter) checkTransport() error {
-	if err := oneOf(e.Transport, UDP, TCP, TLS); err != nil {
+	if err := oneOf(e.Transport, UDP, TCP, TLS, DTLS); err != nil {
 		return err
 	}
 	if e.Transport != UDP && e.Protocol != IPFIX {
@@ -311,18 +311,24 @@ func (e *Exporter) checkTransport() error {
 	return nil
 }
 
+// overhead returns how many octets of a datagram are not the message's.
+func (e *Exporter) overhead() int {
+	t, _ := export.ParseTransport(string(e.Transport)) // checkTransport tells what is wrong with it
+	return t.Overhead()
+}
+
 // certificateChecks wants both sides to be known (RFC 7011 §11.3).
 func (e *Exporter) certificateChecks(of string) (checks []check) {
 	c := &e.TLS
-	if e.Transport != TLS {
+	if e.Transport != TLS && e.Transport != DTLS {
 		if c.Certificate+c.Key+c.CA+c.ServerName != "" || len(c.Fingerprints) > 0 {
-			checks = append(checks, check{of + "certificate", fmt.Errorf("transport %s only", TLS)})
+			checks = append(checks, check{of + "certificate", fmt.Errorf("transports %s and %s only", TLS, DTLS)})
 		}
 		return checks
 	}
 	for key, value := range map[string]string{"certificate": c.Certificate, "key": c.Key, "ca": c.CA} {
 		if value == "" {
-			checks = append(checks, check{of + key, fmt.Errorf("missing: transport %s wants a certificate, its key and a ca", TLS)})
+			checks = append(checks, check{of + key, fmt.Errorf("missing: transport %s wants a certificate, its key and a ca", e.Transport)})
 		}
 	}
 	slices.SortFunc(checks, func(a, b check) int { return strings.Compare(a.key, b.key) })

@@ -157,7 +157,7 @@ func (s *session) newExporter(c export.Config) (*exporter, error) {
 			local, _ := e.LocalAddr()
 			remote, _ := e.RemoteAddr()
 			protocol := uint8(flow.ProtocolUDP)
-			if c.Transport != export.UDP {
+			if c.Transport == export.TCP || c.Transport == export.TLS {
 				protocol = flow.ProtocolTCP
 			}
 			s.own.add(e, local, remote, protocol)
