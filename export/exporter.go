@@ -322,17 +322,19 @@ func (e *Exporter) connect(ctx context.Context) (socket, error) {
 		pause = e.cfg.Reconnect
 		_ = e.wait(ctx, time.Until(e.attempted.Add(pause)))
 	}
-	for first := true; ; first = false {
+	for told := None; ; {
 		e.attempted = time.Now()
 		sock, err := e.dial(ctx, e.cfg.Address, netip.AddrPortFrom(e.cfg.Source, e.port))
 		if err == nil {
 			e.connected(sock)
 			return sock, nil
 		}
-		if e.quiet = false; classify(err) != Refused {
+		why := classify(err)
+		if e.quiet = false; why != Refused {
 			e.port = 0
 		}
-		if first && ctx.Err() == nil {
+		if why != told && ctx.Err() == nil {
+			told = why
 			e.cfg.Logger.Warn("collector not reachable yet, records wait", "exporter", e.cfg.Name, "error", err)
 		}
 		if err := e.wait(ctx, pause); err != nil {
