@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,7 +31,10 @@ func TestMark(t *testing.T) {
 		{"127.0.0.1:0", syscall.IPPROTO_IP, ipRecvTOS, ipRecvTTL, ipTOS, ipTTL},
 		{"[::1]:0", syscall.IPPROTO_IPV6, ipv6RecvTClass, ipv6RecvHopLimit, ipv6TClass, ipv6HopLimit},
 	} {
-		for _, m := range []struct{ dscp, ttl, wantTTL uint8 }{{0, 0, 255}, {46, 7, 7}} {
+		for _, m := range []struct {
+			transport          Transport
+			dscp, ttl, wantTTL uint8
+		}{{UDP, 0, 0, 255}, {UDP, 46, 7, 7}, {DTLS, 46, 7, 7}} {
 			conn := listen(t, c.address).(*net.UDPConn)
 			raw, err := conn.SyscallConn()
 			if err != nil {
@@ -43,7 +47,10 @@ func TestMark(t *testing.T) {
 					}
 				}
 			})
-			e, err := New(Config{Address: conn.LocalAddr().String(), Protocol: NetFlow5, DSCP: m.dscp, TTL: m.ttl})
+			e, err := New(Config{
+				Address: conn.LocalAddr().String(), Protocol: IPFIX, Transport: m.transport, DSCP: m.dscp, TTL: m.ttl,
+				Identity: anybody, Handshaker: inClear{calls: new(atomic.Int32)},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +84,7 @@ func TestMark(t *testing.T) {
 					}
 				}
 				if class != int(m.dscp)<<2 || ttl != int(m.wantTTL) {
-					t.Errorf("%s: traffic class %#x, TTL %d; want DSCP %d, TTL %d", c.address, class, ttl, m.dscp, m.wantTTL)
+					t.Errorf("%s by %s: traffic class %#x, TTL %d; want DSCP %d, TTL %d", c.address, m.transport, class, ttl, m.dscp, m.wantTTL)
 				}
 			}
 		}
