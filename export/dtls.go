@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -112,9 +113,10 @@ func (a *association) isEndedBy(err error) bool {
 	return a.failed != nil
 }
 
-// cause returns why the association was lost, nil for an orderly end.
+// cause returns why the association was lost, nil for an orderly end. That too can fail a
+// Write, but not with an error of the kernel's.
 func (a *association) cause() error {
-	if a.failed != nil {
+	if errno := syscall.Errno(0); errors.As(a.failed, &errno) {
 		return a.failed
 	}
 	return a.why

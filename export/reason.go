@@ -22,7 +22,7 @@ const (
 	NotPermitted // EPERM, EACCES: a firewall on this host
 	NoSource     // the source address is no longer this host's
 	OtherError   // any other errno
-	Hangup       // TCP: not acknowledged when the connection ended
+	Hangup       // TCP: not acknowledged when the connection ended; DTLS: not sent by then
 	NotWritten   // its file could not be written
 
 	NoCollector // Shutdown while the collector's name or address was not usable

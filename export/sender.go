@@ -312,7 +312,7 @@ func (s *sender) transmit(b []byte) Reason {
 			s.singly = true
 			return why
 		case s.secured != nil && s.secured.isEndedBy(err):
-			return why
+			return Hangup
 		case (why == Refused || why == Unreachable) && !repeated:
 			// The error may be the ICMP answer to an earlier datagram (udp(7));
 			// this one has not been sent.

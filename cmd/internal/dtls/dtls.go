@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -53,14 +55,15 @@ func (Client) Handshake(ctx context.Context, conn *net.UDPConn, size int, cfg *t
 			return verify(state)
 		}))
 	}
-	c, err := dtls.ClientWithOptions(connected{conn}, conn.RemoteAddr(), options...)
+	socket := connected{conn, sync.OnceValue(conn.Close)}
+	c, err := dtls.ClientWithOptions(socket, conn.RemoteAddr(), options...)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
-	return secured{c, conn}, nil
+	return secured{c, socket}, nil
 }
 
 // connectionState returns what VerifyConnection looks at.
@@ -78,7 +81,10 @@ func connectionState(s *dtls.State) (state tls.ConnectionState, err error) {
 
 // connected is a connected socket as a net.PacketConn, which package net does not let write
 // to an address.
-type connected struct{ *net.UDPConn }
+type connected struct {
+	*net.UDPConn
+	closed func() error // the same for all who call it, when its port is free
+}
 
 func (c connected) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, err := c.Read(b)
@@ -87,10 +93,15 @@ func (c connected) ReadFrom(b []byte) (int, net.Addr, error) {
 
 func (c connected) WriteTo(b []byte, _ net.Addr) (int, error) { return c.Write(b) }
 
-// secured is an association whose socket keeps the time of a Write.
+func (c connected) Close() error { return c.closed() }
+
+// secured is an association whose socket keeps the time of a Write, and is closed when Close
+// returns: by itself a Conn that the collector has closed is still about to.
 type secured struct {
 	*dtls.Conn
-	udp *net.UDPConn
+	socket connected
 }
 
-func (s secured) SetWriteDeadline(t time.Time) error { return s.udp.SetWriteDeadline(t) }
+func (s secured) SetWriteDeadline(t time.Time) error { return s.socket.SetWriteDeadline(t) }
+
+func (s secured) Close() error { return errors.Join(s.Conn.Close(), s.socket.Close()) }
