@@ -56,7 +56,7 @@ type Config struct {
 	// MTU is the largest message in octets, between MinMTU and MaxMTU; 0 is DefaultMTU, or
 	// NetFlow v5's full 30 records (1464), or over TCP and TLS DefaultStreamMTU, or MaxMTU
 	// in files: a message, or a block of lines, is what is written at once. Over DTLS it is
-	// the largest datagram, of which the message has the Transport's Overhead less.
+	// the largest datagram: the message is 37 octets shorter.
 	MTU int
 	// TemplatePackets and TemplateInterval are how often templates are sent
 	// again: after so many datagrams, or so much cache time, whichever comes
@@ -102,7 +102,7 @@ type Config struct {
 	// datagram. Nil is 1970-01-01.
 	Epoch func() time.Time
 	// Connected is called by Run once the exporter's addresses are known, before
-	// anything is sent; nil is never called.
+	// any message is sent; nil is never called.
 	Connected func()
 	// Logger is told when the collector is reached, lost and found again; nil
 	// is nobody.
@@ -192,6 +192,7 @@ func def[T comparable](v *T, d T) {
 }
 
 func (c *Config) check() error {
+	least, most := c.Transport.MTUBounds()
 	switch {
 	case c.Protocol != NetFlow5 && c.Protocol != NetFlow9 && c.Protocol != IPFIX && c.Protocol != JSON:
 		return fmt.Errorf("unknown %s", c.Protocol)
@@ -203,10 +204,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("files of %v: want more than 0", c.File.Period)
 	case c.File.Size < 0 || c.File.Size > 0 && c.File.Size < 4*int64(packedLimit(c.MTU)):
 		return fmt.Errorf("files of %d octets: want at least four messages of %d", c.File.Size, c.MTU)
-	case c.messageSize() < MinMTU || c.MTU > MaxMTU:
-		return fmt.Errorf("MTU %d: want %d to %d octets", c.MTU, MinMTU+c.Transport.Overhead(), MaxMTU)
 	case int(c.Transport) >= len(transportNames):
 		return fmt.Errorf("unknown %s", c.Transport)
+	case c.MTU < least || c.MTU > most:
+		return fmt.Errorf("MTU %d: want %d to %d octets", c.MTU, least, most)
 	case c.Transport.isConnected() && c.Protocol != IPFIX:
 		return fmt.Errorf("%s: %s only, not %s", c.Transport, IPFIX, c.Protocol)
 	case c.Transport.IsSecure() && c.Identity == nil:
@@ -234,7 +235,7 @@ func (c *Config) check() error {
 }
 
 // messageSize is the largest message in octets.
-func (c *Config) messageSize() int { return c.MTU - c.Transport.Overhead() }
+func (c *Config) messageSize() int { return c.MTU - c.Transport.overhead() }
 
 // processID tells the exporters of this process from those of others.
 var processID = rand.Uint32()

@@ -15,13 +15,16 @@ import (
 // §4.1), and the explicit nonce and the tag of AES-GCM (RFC 5288 §3).
 const dtlsOverhead = 13 + 8 + 16
 
+// maxFragment is the most that a record can carry (RFC 5246 §6.2.1).
+const maxFragment = 1 << 14
+
 // Handshaker agrees on DTLS 1.2 with a collector, which the standard library cannot. It is
 // a value, so that configurations can be compared.
 type Handshaker interface {
 	// Handshake secures conn, which is connected, until ctx ends, and sends no datagram of
 	// more than size octets.
 	//
-	// A Write to what it returns is one datagram, longer by the Overhead of DTLS at most, and
+	// A Write to what it returns is one datagram, longer by 37 octets at most, and
 	// its errors wrap those of conn. A Read ends with io.EOF when the collector has hung up,
 	// and else returns errors of conn, as often as there are any. Close tells the collector,
 	// and closes conn; so does the caller after an error.
@@ -47,12 +50,11 @@ type association struct {
 func (c *Config) associate(ctx context.Context, conn *net.UDPConn, address string) (socket, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errors.New("the collector does not answer"))
 	defer cancel()
+	var secured net.Conn
 	cfg, err := c.identify(address)
-	if err != nil {
-		conn.Close()
-		return nil, err
+	if err == nil {
+		secured, err = c.Handshaker.Handshake(ctx, conn, c.MTU, cfg)
 	}
-	secured, err := c.Handshaker.Handshake(ctx, conn, c.MTU, cfg)
 	if err != nil {
 		conn.Close()
 		if ctx.Err() != nil {
@@ -69,7 +71,7 @@ func (c *Config) associate(ctx context.Context, conn *net.UDPConn, address strin
 // listen reads until the collector hangs up: it has nothing to say.
 func (a *association) listen() {
 	defer close(a.gone)
-	b := make([]byte, 1<<14) // the longest record (RFC 6347 §4.1)
+	b := make([]byte, maxFragment)
 	for {
 		switch _, err := a.Read(b); {
 		case err == nil, isPassing(classify(err)):

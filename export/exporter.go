@@ -201,7 +201,8 @@ func (e *Exporter) Stats() Stats {
 }
 
 // LocalAddr returns the address and port that messages leave from, once Run has connected
-// its socket; those of datagrams stay the same until the process ends.
+// its socket; those of datagrams stay the same until the process ends, by DTLS as
+// far as they can.
 func (e *Exporter) LocalAddr() (netip.AddrPort, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

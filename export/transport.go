@@ -42,8 +42,16 @@ func (t Transport) isConnected() bool { return t != UDP }
 // IsSecure tells whether both sides have to show a certificate.
 func (t Transport) IsSecure() bool { return t == TLS || t == DTLS }
 
-// Overhead returns how many octets of a datagram there may be besides the message.
-func (t Transport) Overhead() int {
+// MTUBounds returns the least and the largest MTU that a Config may have.
+func (t Transport) MTUBounds() (least, most int) {
+	if t == DTLS {
+		return MinMTU + dtlsOverhead, maxFragment + dtlsOverhead
+	}
+	return MinMTU, MaxMTU
+}
+
+// overhead returns how many octets of a datagram there may be besides the message.
+func (t Transport) overhead() int {
 	if t == DTLS {
 		return dtlsOverhead
 	}

@@ -267,7 +267,7 @@ var faults = []struct{ text, want string }{
 	{exporter(good + "\n    transport: tcp"), `c.yaml:4: flow-exporter "x": transport: tcp: ipfix only`},
 	{exporter(good + "\n    protocol: ipfix\n    transport: tls\n    tls: {certificate: c, ca: a}"), `c.yaml:6: flow-exporter "x": tls key: missing: transport tls wants a certificate, its key and a ca`},
 	{exporter(good + "\n    protocol: ipfix\n    transport: dtls\n    tls: {certificate: c, ca: a}"), `c.yaml:6: flow-exporter "x": tls key: missing: transport dtls wants a certificate, its key and a ca`},
-	{exporter(good + "\n    protocol: ipfix\n    transport: dtls\n    mtu: 292\n    tls: {certificate: c, key: k, ca: a}"), `c.yaml:6: flow-exporter "x": mtu: 292: must be 293 to 65507`},
+	{exporter(good + "\n    protocol: ipfix\n    transport: dtls\n    mtu: 292\n    tls: {certificate: c, key: k, ca: a}"), `c.yaml:6: flow-exporter "x": mtu: 292: must be 293 to 16421`},
 	{exporter(good + "\n    tls: {ca: a}"), `c.yaml:4: flow-exporter "x": tls certificate: transports tls and dtls only`},
 	{exporter(good + "\n    protocol: ipfix\n    transport: tls\n    tls: {certificate: c, key: k, ca: a, fingerprints: [ab]}"), `c.yaml:6: flow-exporter "x": tls fingerprints 0: "ab" is no SHA-256 fingerprint`},
 	{exporter(good + "\n    option: {sampler-form: selector}"), `c.yaml:4: flow-exporter "x": option sampler-form: selector: ipfix only`},

@@ -30,7 +30,6 @@ const (
 	minFirstLevelRing = 64 << 10
 	maxFirstLevelRing = 1 << 30
 	minTimeout        = time.Second
-	minMTU            = 256        // holds the longest template and record
 	maxMTU            = 65535 - 28 // IPv4 and UDP headers
 	maxRate           = 10_000_000
 	maxQueue          = 1 << 24
@@ -192,7 +191,7 @@ func (e *Exporter) checks(of string) []check {
 		{of + "source", e.checkSource()},
 		{of + "dscp", within(e.DSCP, 0, 63)},
 		{of + "ttl", within(e.TTL, 1, 255)},
-		{of + "mtu", within(e.MTU, minMTU+e.overhead(), maxMTU)},
+		{of + "mtu", e.checkMTU()},
 		{of + "queue", within(e.Queue, 1, maxQueue)},
 		{of + "template.packets", within(e.TemplatePackets, 1, maxRefresh)},
 		{of + "option.sampler-table", announced(e.Options.SamplerTable)},
@@ -228,7 +227,7 @@ func (e *Exporter) checkFields(of string) check {
 	if err != nil {
 		return check{of + "protocol", err}
 	}
-	err = export.CheckFields(&export.Config{Protocol: protocol, MTU: e.MTU - e.overhead(), WideTCPFlags: e.WideTCPFlags, Fields: e.Fields})
+	err = export.CheckFields(&export.Config{Protocol: protocol, MTU: e.MTU, Transport: e.transport(), WideTCPFlags: e.WideTCPFlags, Fields: e.Fields})
 	if fault := (*export.FieldsError)(nil); errors.As(err, &fault) {
 		return check{of + fault.Key, errors.New(fault.Reason)}
 	}
@@ -311,10 +310,15 @@ func (e *Exporter) checkTransport() error {
 	return nil
 }
 
-// overhead returns how many octets of a datagram are not the message's.
-func (e *Exporter) overhead() int {
-	t, _ := export.ParseTransport(string(e.Transport)) // checkTransport tells what is wrong with it
-	return t.Overhead()
+func (e *Exporter) checkMTU() error {
+	least, most := e.transport().MTUBounds()
+	return within(e.MTU, least, most)
+}
+
+// transport is UDP where checkTransport has something against it.
+func (e *Exporter) transport() export.Transport {
+	t, _ := export.ParseTransport(string(e.Transport))
+	return t
 }
 
 // certificateChecks wants both sides to be known (RFC 7011 §11.3).
