@@ -13,7 +13,7 @@ var rfc5471 = []requirement{
 		ID: "3.1.1", Asks: "A session over each IP version and each transport comes about, and what is exported arrives",
 		Mutation: Mutation{"export/stream.go", `d.DialContext(ctx, "tcp", `, `d.DialContext(ctx, "tcp4", `, exporting, "TestConnects"},
 		Breaks:   "streams are of IPv4 only",
-		Note:     "UDP, TCP and TLS. There is no SCTP, which RFC 7011 §10.1 makes mandatory: so no claim to conform to it in full.",
+		Note:     "UDP, TCP and TLS; DTLS is 3.7.3. There is no SCTP, which RFC 7011 §10.1 makes mandatory: so no claim to conform to it in full.",
 	},
 	{
 		ID: "3.2.1", Asks: "Each abstract data type is exported, and read as it was meant",
@@ -181,7 +181,12 @@ var rfc5471 = []requirement{
 		Breaks:   "messages go out in the clear",
 		Note:     "TLS 1.2 and 1.3; the collector is `openssl s_server`.",
 	},
-	{ID: "3.7.3", Asks: "A session over DTLS and UDP", Note: "There is no DTLS yet."},
+	{
+		ID: "3.7.3", Asks: "A session over DTLS and UDP",
+		Mutation: Mutation{"export/udp.go", "case c.Transport == DTLS:", "case c.Transport > DTLS:", "./cmd/internal/dtls", "TestNothingInClear"},
+		Breaks:   "messages go out in the clear",
+		Note:     "DTLS 1.2. `openssl s_server` is the collector where somebody is refused: TestOpenSSLRefuses of the same package.",
+	},
 	{ID: "3.7.4", Asks: "A session over DTLS and SCTP", Note: noSCTP},
 	{
 		ID: "3.7.5", Asks: "The collector refuses an exporter without a certificate",
