@@ -163,8 +163,8 @@ func TestOpenSSLRefuses(t *testing.T) {
 				if !strings.Contains(log.String(), k.want) {
 					t.Errorf("the reason is not told: want %q in\n%s", k.want, log.String())
 				}
-				if len(received) > 0 || stats.Sent.Records+stats.Datagrams.Count > 0 {
-					t.Errorf("openssl received %d octets; sent %+v", len(received), stats.Sent)
+				if len(received) > 0 || stats.Sent.Records+stats.Datagrams.Count+stats.Failed[Hangup].Count > 0 {
+					t.Errorf("openssl received %d octets; sent %+v, tried %+v", len(received), stats.Sent, stats.Failed[Hangup])
 				}
 			})
 		}
