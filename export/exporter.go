@@ -31,6 +31,9 @@ type Exporter struct {
 	stats   Stats
 	state   state
 	local   netip.AddrPort
+	rest    []flow.Record      // of the sender's batch, not encoded yet while no message can begin
+	up      bool               // as Up says; the sender's goroutine sets it
+	hold    bool               // records wait while up is false
 	reached bool               // the socket is connected, or the files can be written
 	cancel  context.CancelFunc // ends Run; nil until it is called
 	waited  bool               // PutWait or Shutdown was called
@@ -198,7 +201,7 @@ func (e *Exporter) Stats() Stats {
 }
 
 // LocalAddr returns the address and port that messages leave from, once Run has connected
-// its socket; those of datagrams stay the same until the process ends.
+// its socket; those of datagrams stay the same until the collector moves.
 func (e *Exporter) LocalAddr() (netip.AddrPort, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -292,11 +295,11 @@ func (e *Exporter) end(why Reason) {
 	if e.state == ended {
 		return
 	}
-	e.state = ended
+	e.state, e.up = ended, false
 	left := e.queue.clear()
 	e.stats.Queued.sub(left)
 	left.add(e.stats.Building)
-	e.stats.Building = Count{}
+	e.stats.Building, e.rest = Count{}, nil
 	e.stats.drop(why, left, e.now())
 	close(e.done)
 }
@@ -350,7 +353,7 @@ func (e *Exporter) wait(ctx context.Context, d time.Duration) error {
 
 func (e *Exporter) connected(sock socket) {
 	e.mu.Lock()
-	e.reached = true
+	e.reached, e.up = true, true
 	e.local, e.stats.Collector = addrPort(sock.LocalAddr()), addrPort(sock.RemoteAddr())
 	e.mu.Unlock()
 	log := e.cfg.Logger.With("exporter", e.cfg.Name, "protocol", e.cfg.Protocol)

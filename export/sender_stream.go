@@ -58,6 +58,7 @@ func (s *sender) hangUp() {
 		return
 	}
 	s.stream = nil
+	e.setUp(false)
 	st.finish(s.ctx)
 	s.settle(st)
 	var lost Count

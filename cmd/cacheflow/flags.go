@@ -173,7 +173,7 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		}
 		out = append(out, export.Config{
 			Name: x.Name, Protocol: p, Address: x.Destination, Source: x.Source,
-			Transport: transport, Reconnect: x.Reconnect, Identity: files,
+			Transport: transport, Reconnect: x.Reconnect, ResolveAgain: x.ResolveAgain, Identity: files,
 			File: export.File{Path: x.File.Path, Period: x.File.Rotate.Time, Size: x.File.Rotate.Size, Gzip: x.File.Gzip},
 			DSCP: uint8(x.DSCP), TTL: uint8(x.TTL),
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,

@@ -162,6 +162,7 @@ func (r *reader) transport(of string, in *rawExporter, e *Exporter) {
 	assign(&e.Transport, Transport(in.Transport))
 	r.set(of+"transport", in.Transport, func(string) error { return oneOf(e.Transport, UDP, TCP, TLS) })
 	r.duration(of+"reconnect", in.Reconnect, &e.Reconnect)
+	r.duration(of+"resolve-again", in.ResolveAgain, &e.ResolveAgain)
 	e.TLS = Certificates(in.TLS)
 }
 
@@ -189,7 +190,7 @@ func (r *reader) file(of string, in *rawExporter, e *Exporter) {
 	*e = FileExporter(in.File.Path)
 	for _, network := range [][2]string{
 		{"destination", in.Destination}, {"source", in.Source}, {"dscp", in.DSCP}, {"ttl", in.TTL}, {"export-rate", in.Rate},
-		{"transport", in.Transport}, {"reconnect", in.Reconnect},
+		{"transport", in.Transport}, {"reconnect", in.Reconnect}, {"resolve-again", in.ResolveAgain},
 	} {
 		r.set(of+network[0], network[1], func(string) error { return errors.New("a file has none") })
 	}

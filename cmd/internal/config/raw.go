@@ -53,6 +53,7 @@ type rawExporter struct {
 	Protocol          string      `yaml:"protocol"`
 	Transport         string      `yaml:"transport"`
 	Reconnect         string      `yaml:"reconnect"`
+	ResolveAgain      string      `yaml:"resolve-again"`
 	TLS               rawTLS      `yaml:"tls"`
 	Source            string      `yaml:"source"`
 	DSCP              string      `yaml:"dscp"`

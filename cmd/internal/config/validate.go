@@ -189,6 +189,7 @@ func (e *Exporter) checks(of string) []check {
 		{of + "protocol", e.checkProtocol()},
 		{of + "transport", e.checkTransport()},
 		{of + "reconnect", within(e.Reconnect, time.Second, maxRefreshTime)},
+		{of + "resolve-again", within(e.ResolveAgain, time.Second, maxRefreshTime)},
 		{of + "source", e.checkSource()},
 		{of + "dscp", within(e.DSCP, 0, 63)},
 		{of + "ttl", within(e.TTL, 1, 255)},
