@@ -23,6 +23,7 @@ var Reference []byte
 type Config struct {
 	Monitor   Monitor
 	Exporters []Exporter // none: the daemon shows what it meters itself
+	Groups    []Group    // an exporter in none gets every record
 	Control   Control
 	Log       Log
 

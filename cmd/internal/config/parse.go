@@ -61,6 +61,9 @@ func (c *Config) read(in *raw) *Error {
 	for i := range in.Exporters {
 		r.exporter(i, &in.Exporters[i])
 	}
+	for i := range in.Groups {
+		r.group(i, &in.Groups[i])
+	}
 	r.set("control.mode", in.Control.Mode, func(s string) error {
 		mode, err := number(s, 8, 32)
 		c.Control.Mode = fs.FileMode(mode)

@@ -36,6 +36,7 @@ type Live struct {
 	// Seed and Router.
 	Cache     cache.Config
 	Exporters []export.Config // Run sets Now, Epoch, Connected and Logger
+	Groups    []Group         // each exporter is in one at most
 	// Socket is the path of the control socket, empty for none, and SocketMode
 	// its permissions.
 	Socket     string
@@ -121,6 +122,9 @@ func (s *session) open() (err error) {
 		}
 		s.exporters = append(s.exporters, e)
 	}
+	if s.groups, err = s.nextGroups(s.Live.Groups, s.exporters); err != nil {
+		return err
+	}
 	// First the socket: who finds it busy has not begun to capture.
 	if s.Socket != "" {
 		if s.control, err = control.Listen(s.Socket, s.SocketMode); err != nil {
@@ -184,14 +188,14 @@ func (s *session) makeShards(workers int) error {
 		if err != nil {
 			return err
 		}
-		sh.swap(s.exporters)
+		sh.swap(newOutlets(s.exporters, s.groups))
 		s.shards = append(s.shards, sh)
 	}
 	return nil
 }
 
 // deliver does not make a shard wait while it meters, or for a bounded time only.
-func (s *session) deliver(set exporterSet, rs []flow.Record) error {
+func (s *session) deliver(set exporterSet, rs []flow.Record) {
 	s.mu.Lock()
 	draining := s.draining
 	s.mu.Unlock()
@@ -199,10 +203,10 @@ func (s *session) deliver(set exporterSet, rs []flow.Record) error {
 		if s.patience != nil {
 			s.patience.await(func() bool { return set.hasRoom(len(rs)) })
 		}
-		return set.put(rs)
+		set.put(rs)
+		return
 	}
 	set.putWait(draining, rs)
-	return nil
 }
 
 func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
@@ -218,6 +222,9 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 		tasks.Go(func() error { return server.Serve(background, s.control) })
 	}
 	s.exporters.start(&s.running)
+	for _, g := range s.groups {
+		g.start()
+	}
 
 	shards, metering := errgroup.WithContext(background)
 	for _, sh := range s.shards {
@@ -242,6 +249,9 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 		s.Log.Error("end the capture", "err", err)
 	}
 	err := shards.Wait()
+	for _, g := range s.groups {
+		g.settle(drain)
+	}
 	s.exporters.shutdown(drain)
 	s.running.Wait()
 	l, lerr := s.Meter.Ledger(context.Background())

@@ -34,6 +34,9 @@ func (f *fakeSource) Read(batch []flow.Packet) (int, flow.Time, error) {
 func (f *fakeSource) AppendCounters(c []capture.Counters) []capture.Counters { return c }
 func (f *fakeSource) Close() error                                           { return nil }
 
+// nobody is who records are put to.
+func nobody(exporterSet, []flow.Record) {}
+
 func udp(src, dst netip.AddrPort, at flow.Time) flow.Packet {
 	p := flow.Packet{Packets: 1, Octets: 100, MinLength: 100, MaxLength: 100, MinTTL: 64, MaxTTL: 64, First: at, Last: at}
 	p.Version, p.Src = keyAddr(src.Addr())
@@ -64,10 +67,7 @@ func TestOwnExportsAreIgnored(t *testing.T) {
 	own.add(&exporter{}, other, collector, flow.ProtocolTCP)
 	own.remove(removed)
 	var records []flow.Record
-	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), own, func(_ exporterSet, rs []flow.Record) error {
-		records = append(records, rs...)
-		return nil
-	})
+	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), own, func(_ exporterSet, rs []flow.Record) { records = append(records, rs...) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,10 +85,11 @@ func TestOwnExportsAreIgnored(t *testing.T) {
 func TestShardStopsWhenNobodyTakesItsRecords(t *testing.T) {
 	full := errors.New("disk full")
 	batch := []flow.Packet{udp(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), 1)}
-	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), &ownExports{}, func(exporterSet, []flow.Record) error { return full })
+	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), &ownExports{}, nobody)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.output = func([]flow.Record) error { return full }
 	if err := s.run(context.Background()); !errors.Is(err, full) {
 		t.Fatalf("got %v, want %v", err, full)
 	}
@@ -101,7 +102,7 @@ func TestAsk(t *testing.T) {
 	for i := range 1000 {
 		src.batches = append(src.batches, []flow.Packet{udp(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), flow.Time(i))})
 	}
-	s, err := newShard(src, testCache(), &ownExports{}, func(exporterSet, []flow.Record) error { return nil })
+	s, err := newShard(src, testCache(), &ownExports{}, nobody)
 	if err != nil {
 		t.Fatal(err)
 	}
