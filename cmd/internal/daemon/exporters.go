@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
@@ -18,7 +19,11 @@ type exporter struct {
 	*export.Exporter
 	// configured is what it was made of, as a reload compares it.
 	configured export.Config
-	mu         sync.Mutex // guards what follows
+	// late says that it was waited for in vain, and heldUp for how long at the end while others
+	// had nothing to send.
+	late   atomic.Bool
+	heldUp atomic.Int64
+	mu     sync.Mutex // guards what follows
 	// handed counts the records of the shards that deliver to it no more, and those that
 	// its group moved to it.
 	handed cache.Sum
@@ -93,29 +98,6 @@ func (x exporterSet) put(rs []flow.Record) {
 	for _, e := range x {
 		e.Put(rs)
 	}
-}
-
-// putWait hands records to every exporter and waits for room, but not for one
-// that has not reached its collector.
-func (x exporterSet) putWait(ctx context.Context, rs []flow.Record) {
-	for _, e := range x {
-		if e.Reached() {
-			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
-		} else {
-			e.Put(rs)
-		}
-	}
-}
-
-// hasRoom reports whether every exporter that has reached its collector has room
-// for n records.
-func (x exporterSet) hasRoom(n int) bool {
-	for _, e := range x {
-		if e.Reached() && e.Room() < min(n, e.Config().QueueRecords) {
-			return false
-		}
-	}
-	return true
 }
 
 // start runs the exporters, until each is shut down.

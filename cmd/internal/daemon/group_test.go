@@ -35,12 +35,18 @@ type stream struct {
 	messages []judge.Datagram
 }
 
-func (s *stream) start() *stream {
+// listen has the kernel take connections.
+func (s *stream) listen() {
 	s.t.Helper()
 	var err error
 	if s.listener, err = net.Listen("tcp", s.address); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func (s *stream) start() *stream {
+	s.t.Helper()
+	s.listen()
 	s.running.Go(func() {
 		for {
 			conn, err := s.listener.Accept()

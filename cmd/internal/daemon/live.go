@@ -72,6 +72,7 @@ type session struct {
 	// until the capture has stopped.
 	mu       sync.Mutex
 	draining context.Context
+	ending   outlets // then
 	// reloading is held during a reload, and guards ended: no reload comes after it.
 	reloading sync.Mutex
 	ended     bool
@@ -201,12 +202,39 @@ func (s *session) deliver(set exporterSet, rs []flow.Record) {
 	s.mu.Unlock()
 	if draining == nil {
 		if s.patience != nil {
-			s.patience.await(func() bool { return set.hasRoom(len(rs)) })
+			s.patience.await(set, len(rs))
 		}
 		set.put(rs)
 		return
 	}
-	set.putWait(draining, rs)
+	s.putWait(draining, set, rs)
+}
+
+// holdUpShare is the part of the time at the end for which one exporter may be waited for while
+// another one has nothing left to send, all batches together: half. The other half is then
+// theirs.
+const holdUpShare = 2
+
+// putWait hands records to every exporter of a set and waits for room: until ctx is done,
+// but not for one that has not reached its collector or has held others up.
+func (s *session) putWait(ctx context.Context, set exporterSet, rs []flow.Record) {
+	for _, e := range set {
+		for s.isWaitedFor(e) && e.Room() < e.wanted(len(rs)) && ctx.Err() == nil {
+			time.Sleep(roomPause)
+			if s.ending.isHeldUp(e) {
+				e.heldUp.Add(int64(roomPause))
+			}
+		}
+		if s.isWaitedFor(e) {
+			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
+		} else {
+			e.Put(rs)
+		}
+	}
+}
+
+func (s *session) isWaitedFor(e *exporter) bool {
+	return e.Reached() && time.Duration(e.heldUp.Load()) < s.Drain/holdUpShare
 }
 
 func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
@@ -243,7 +271,7 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
 	s.mu.Lock()
-	s.draining = drain
+	s.draining, s.ending = drain, newOutlets(s.exporters, s.groups)
 	s.mu.Unlock()
 	if err := s.capture.Stop(); err != nil {
 		s.Log.Error("end the capture", "err", err)

@@ -1,0 +1,79 @@
+//go:build linux
+
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"cacheflow/cmd/internal/ledger"
+	"cacheflow/export"
+	"cacheflow/test/judge"
+)
+
+// At the end a collector that reads nothing is waited for while the others have something to
+// send, and then no longer: they get all that leaves the cache.
+func TestSlowAtTheEndHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	// More flows than the kernel's buffers hold for the one that is stuck.
+	const flows, queue = 80_000, 500
+	stuck := stalled(t, "127.33.4.1:4739")
+	good := judge.StartRecorder(t, netip.MustParseAddrPort("127.33.4.2:4739"))
+	ctx, cancel := context.WithCancel(context.Background())
+	configs := []export.Config{ipfix("stuck", stuck, export.TCP), ipfix("good", good.Address.String(), export.UDP)}
+	for i := range configs {
+		configs[i].QueueRecords, configs[i].Rate = queue, 10_000
+	}
+	s := reloadable(t, ctx, 1, configs...)
+	s.losses.meter, s.Drain = &s.Meter, 5*time.Second
+	s.exporters.start(&s.running)
+	for !s.exporters[0].Up() || !s.exporters[1].Up() {
+		time.Sleep(time.Millisecond)
+	}
+	begun := time.Now()
+	drain, stop := context.WithTimeout(context.Background(), s.Drain)
+	defer stop()
+	s.draining, s.ending = drain, newOutlets(s.exporters, nil)
+	sh := s.shards[0]
+	for i := range flows / 1000 {
+		packets := newFlows(1000, 1) // those that find no room in the cache push others out
+		for k := range packets {
+			packets[k].Src[0] = uint8(i)
+		}
+		sh.table.Observe(packets)
+	}
+	cancel()
+	var shards sync.WaitGroup
+	shards.Go(func() { _ = sh.run(context.Background()) })
+	shards.Wait()
+	flushed := time.Since(begun)
+	s.exporters.shutdown(drain)
+	s.running.Wait()
+	l, err := s.Meter.Ledger(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := map[string]ledger.Exporter{}
+	for _, e := range l.Exporters {
+		parts[e.Name] = e
+	}
+	if parts["good"].Sent != l.Records || l.Records.Count < flows {
+		t.Errorf("good was sent %+v of %+v, the queues were full after %v", parts["good"].Sent, l.Records, flushed)
+	}
+	if parts["stuck"].Sent.Count == l.Records.Count {
+		t.Error("the stuck collector was not stuck")
+	}
+	t.Logf("%d flows handed over in %v; stuck: %+v", l.Records.Count, flushed, parts["stuck"])
+}
+
+// stalled is a collector by TCP that reads nothing.
+func stalled(t *testing.T, address string) string {
+	t.Helper()
+	s := &stream{t: t, address: address}
+	s.listen()
+	t.Cleanup(func() { s.listener.Close() })
+	return address
+}
