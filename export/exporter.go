@@ -26,18 +26,17 @@ type Exporter struct {
 
 	attempted time.Time // when Run last tried to connect
 
-	mu      sync.Mutex // guards what follows
-	queue   queue
-	stats   Stats
-	state   state
-	local   netip.AddrPort
-	rest    []flow.Record      // of the sender's batch, not encoded yet while no message can begin
-	up      bool               // as Up says; the sender's goroutine sets it
-	hold    bool               // records wait while up is false
-	reached bool               // the socket is connected, or the files can be written
-	cancel  context.CancelFunc // ends Run; nil until it is called
-	waited  bool               // PutWait or Shutdown was called
-	latest  flow.Time          // the largest Expired of a record that was put
+	mu     sync.Mutex // guards what follows
+	queue  queue
+	stats  Stats
+	state  state
+	local  netip.AddrPort
+	rest   []flow.Record      // of the sender's batch, not encoded yet while no message can begin
+	up     bool               // as Up says; the sender's goroutine sets it
+	hold   bool               // records wait while up is false
+	cancel context.CancelFunc // ends Run; nil until it is called
+	waited bool               // PutWait or Shutdown was called
+	latest flow.Time          // the largest Expired of a record that was put
 }
 
 type state uint8
@@ -216,13 +215,6 @@ func (e *Exporter) RemoteAddr() (netip.AddrPort, bool) {
 	return e.stats.Collector, e.stats.Collector.IsValid()
 }
 
-// Reached reports whether Run has connected its socket, or has begun to write files.
-func (e *Exporter) Reached() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.reached
-}
-
 // Run sends what is put, until Shutdown has drained the queue (then it returns
 // nil) or ctx ends (then it drops what is left and returns ctx's error). While
 // the collector's name does not resolve, or its address cannot be used, Run
@@ -353,7 +345,7 @@ func (e *Exporter) wait(ctx context.Context, d time.Duration) error {
 
 func (e *Exporter) connected(sock socket) {
 	e.mu.Lock()
-	e.reached, e.up = true, true
+	e.up = true
 	e.local, e.stats.Collector = addrPort(sock.LocalAddr()), addrPort(sock.RemoteAddr())
 	e.mu.Unlock()
 	log := e.cfg.Logger.With("exporter", e.cfg.Name, "protocol", e.cfg.Protocol)

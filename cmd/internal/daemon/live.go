@@ -216,7 +216,7 @@ func (s *session) deliver(set exporterSet, rs []flow.Record) {
 const holdUpShare = 2
 
 // putWait hands records to every exporter of a set and waits for room: until ctx is done,
-// but not for one that has not reached its collector or has held others up.
+// but not for one whose collector is down, or that has held others up.
 func (s *session) putWait(ctx context.Context, set exporterSet, rs []flow.Record) {
 	for _, e := range set {
 		for s.isWaitedFor(e) && e.Room() < e.wanted(len(rs)) && ctx.Err() == nil {
@@ -234,7 +234,7 @@ func (s *session) putWait(ctx context.Context, set exporterSet, rs []flow.Record
 }
 
 func (s *session) isWaitedFor(e *exporter) bool {
-	return e.Reached() && time.Duration(e.heldUp.Load()) < s.Drain/holdUpShare
+	return e.Up() && time.Duration(e.heldUp.Load()) < s.Drain/holdUpShare
 }
 
 func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {

@@ -160,9 +160,8 @@ const (
 	clearPause = 20 * time.Millisecond
 )
 
-// waitForRoom waits until every exporter that has reached its collector has
-// room for a batch, for a second at most: an exporter that is stuck counts what
-// it drops.
+// waitForRoom waits until every exporter whose collector is up has room for a
+// batch, for a second at most: an exporter that is stuck counts what it drops.
 func (m *Meter) waitForRoom(ctx context.Context) {
 	for range 100 {
 		m.changing.RLock()
