@@ -48,7 +48,7 @@ var reasonNames = [Reasons]string{
 	OtherError:   "other error",
 	Hangup:       "connection lost",
 	NotWritten:   "file not written",
-	Moved:        "moved to another",
+	Moved:        "moved to another exporter",
 	NoCollector:  "no collector",
 	Unsent:       "unsent at shutdown",
 }

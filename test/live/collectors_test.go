@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -110,4 +111,81 @@ func collectorsApart(t *testing.T, m binary.Mode) (lost []string) {
 	}
 	t.Logf("%.0f packets/s; of %d records slow got %d; the end took %v", packets/took.Seconds(), final.Records.Count, s.Sent.Count, time.Since(begun))
 	return nil
+}
+
+// getsFlows waits until an exporter of a group gets the flows, and returns what `show` says then.
+func (d *daemon) getsFlows(name string) string {
+	d.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		said := d.Show("ip flow export")
+		if regexp.MustCompile(`Member\(\d\) +` + name + ` \(\w+, gets flows\)`).MatchString(said) {
+			return said
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("%s gets no flows: %s", name, said)
+		}
+	}
+}
+
+// The first of two real collectors by UDP is stopped, and starts again: from when it is
+// noticed the second one has every flow, and the first one again, when it has been back for long enough. What it was asked
+// in between (by NetFlow v5's header alone, or by templates) bothers it not. (The name of
+// the test has no word that nfcapd's complaints have.)
+func TestReserveCollector(t *testing.T) {
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			inParallel(t, func(t *testing.T, m binary.Mode) { reserveCollector(t, m, protocol) })
+		})
+	}
+}
+
+func reserveCollector(t *testing.T, m binary.Mode, protocol string) {
+	l := newLab(t)
+	at := judge.NfcapdConfig{Address: netip.MustParseAddrPort("127.0.0.1:2055")}
+	first, second := nfcapd(t, l.meter, at), nfcapd(t, l.meter, judge.NfcapdConfig{})
+	file := configure(t,
+		fmt.Sprintf("  - {name: first, destination: '%s', protocol: %s}", first.Address, protocol),
+		fmt.Sprintf("  - {name: second, destination: '%s', protocol: %s}", second.Address, protocol),
+		"flow-exporter-group:",
+		"  - {name: pair, mode: failover, exporters: [first, second], return: 1s}")
+	d := start(t, m, l.meter, "-i", "in", "--active", "1s", "--inactive", "1s", "-c", file)
+	metered := uint64(0)
+	flow := func(source uint16) {
+		datagrams(t, l.sender, source, 500)
+		metered += 500
+		d.metered(metered)
+		d.await("the flow is sent", 10*time.Second, func(l *ledger) bool {
+			var out uint64
+			for i := range l.Exporters {
+				e := &l.Exporters[i]
+				out += e.Sent.Count + term(e.Dropped, "connection refused").Count
+			}
+			return l.Cache.Content.Count == 0 && out == l.Records.Count
+		})
+	}
+	d.getsFlows("first")
+	flow(1000)
+	first.Stop()
+	for range 2 { // the first one is not there to hear of it
+		flow(2000)
+	}
+	d.getsFlows("second")
+	flow(3000)
+	again := nfcapd(t, l.meter, at)
+	d.getsFlows("first")
+	flow(4000)
+	final := d.stop()
+	final.closes(t)
+	again.Stop()
+	second.Stop()
+	for source, at := range map[uint16]*judge.Nfcapd{1000: first, 3000: second, 4000: again} {
+		if got := judge.Add(at.Flows(fmt.Sprintf("src port %d", source))); got.Packets != 500 {
+			t.Errorf("of flow %d the collector has %+v", source, got)
+		}
+	}
+	for _, n := range []*judge.Nfcapd{first, second, again} {
+		if errs := n.Errors(); len(errs) > 0 {
+			t.Errorf("the collector complains: %q", errs)
+		}
+	}
 }

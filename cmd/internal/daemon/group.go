@@ -144,19 +144,27 @@ func (g *group) settle(ctx context.Context) {
 func (g *group) look(now time.Time) {
 	var up uint64
 	for i, e := range g.members {
-		switch is, bit := e.Up(), uint64(1)<<i; {
-		case !is:
+		if e.Up() {
+			up |= 1 << i
+		}
+	}
+	g.takers.Store(g.choose(g.track(up, now), now))
+}
+
+// track notes since when each member is up, and returns who is.
+func (g *group) track(up uint64, now time.Time) uint64 {
+	for i := range g.members {
+		switch bit := uint64(1) << i; {
+		case up&bit == 0:
 			g.since[i] = time.Time{}
-			continue
 		case g.known&bit == 0: // it has not come back, it has come
 			g.known |= bit
 			g.since[i] = now.Add(-g.configured.Return)
 		case g.since[i].IsZero():
 			g.since[i] = now
 		}
-		up |= 1 << i
 	}
-	g.takers.Store(g.choose(up, now))
+	return up
 }
 
 // choose returns who gets records while these are up.
@@ -182,8 +190,8 @@ func (g *group) choose(up uint64, now time.Time) uint64 {
 func (g *group) move() (left bool) {
 	takers := g.takers.Load()
 	for i, e := range g.members {
-		if !g.since[i].IsZero() || takers == 1<<i || g.since[bits.TrailingZeros64(takers)].IsZero() {
-			continue // it is up, or nobody else is
+		if !g.since[i].IsZero() || g.since[bits.TrailingZeros64(takers)].IsZero() {
+			continue // it is up, or nobody is
 		}
 		for {
 			room := g.room(takers)

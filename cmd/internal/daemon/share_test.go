@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
@@ -199,4 +200,32 @@ func BenchmarkSplit(b *testing.B) {
 		p.split(g, rs, func(_ int, _ []flow.Record, sum cache.Sum) { addSum(&n, sum) })
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*outBatch), "ns/record")
+}
+
+// Who gets records of a group that fails over, second by second: the first that is up, who keeps
+// them until a better one has been up for three seconds, but for the time when it comes
+// first.
+func TestChoose(t *testing.T) {
+	for _, k := range []struct{ name, up, want string }{ // which members are up, in bits, and who gets records
+		{"nobody", "000", "aaa"},
+		{"all", "777", "aaa"},
+		{"the second comes first", "02233", "abbaa"},
+		{"the first goes and comes", "336633377", "aabbbbbaa"},
+		{"the first comes and goes", "326332323333", "abbbbbbbbbba"},
+		{"it comes while the others are gone", "3620133", "abbaaaa"},
+		{"the third stands in", "7446677", "acccccb"},
+		{"all go, the last comes back", "704446", "aacccc"},
+	} {
+		g := &group{configured: Group{Mode: Failover, Return: 3 * time.Second}, members: make(exporterSet, 3), since: make([]time.Time, 3)}
+		g.takers.Store(1)
+		began, got := time.Now(), ""
+		for second, digit := range k.up {
+			now := began.Add(time.Duration(second) * time.Second)
+			g.takers.Store(g.choose(g.track(uint64(digit-'0'), now), now))
+			got += string(rune('a' + bits.TrailingZeros64(g.takers.Load())))
+		}
+		if got != k.want {
+			t.Errorf("%s: up %s: got %s, want %s", k.name, k.up, got, k.want)
+		}
+	}
 }
