@@ -210,12 +210,6 @@ func addSum(s *cache.Sum, o cache.Sum) {
 	s.Octets += o.Octets
 }
 
-func subSum(s *cache.Sum, o cache.Sum) {
-	s.Flows -= o.Flows
-	s.Packets -= o.Packets
-	s.Octets -= o.Octets
-}
-
 func ledgerSum(s cache.Sum) ledger.Sum {
 	return ledger.Sum{Count: s.Flows, Packets: s.Packets, Octets: s.Octets}
 }

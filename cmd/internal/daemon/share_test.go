@@ -203,8 +203,8 @@ func BenchmarkSplit(b *testing.B) {
 }
 
 // Who gets records of a group that fails over, second by second: the first that is up, who keeps
-// them until a better one has been up for three seconds, but for the time when it comes
-// first.
+// Second by second, the first member that is up gets the records, and keeps them until a
+// better one has been up for three seconds; who comes for the first time need not wait.
 func TestChoose(t *testing.T) {
 	for _, k := range []struct{ name, up, want string }{ // which members are up, in bits, and who gets records
 		{"nobody", "000", "aaa"},
