@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cacheflow/cache/flow"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/export"
 	"cacheflow/test/judge"
@@ -67,6 +68,53 @@ func TestSlowAtTheEndHoldsNobodyUp(t *testing.T) {
 		t.Error("the stuck collector was not stuck")
 	}
 	t.Logf("%d flows handed over in %v; stuck: %+v", l.Records.Count, flushed, parts["stuck"])
+}
+
+// A shard that waited in vain for a collector's queue waits for it no more, until half of the
+// queue is empty.
+func TestPatienceIsLost(t *testing.T) {
+	t.Parallel()
+	const queue = 1000
+	cfg := ipfix("stuck", stalled(t, "127.33.4.3:4739"), export.TCP)
+	cfg.QueueRecords = queue
+	s := reloadable(t, t.Context(), 1, cfg)
+	s.losses.meter, s.Drain = &s.Meter, time.Second
+	s.exporters.start(&s.running)
+	e := s.exporters[0]
+	rs := make([]flow.Record, outBatch)
+	for i := range rs {
+		rs[i].Version = 4
+	}
+	for end := time.Now().Add(10 * time.Second); !e.Up() || e.Room() > 0; time.Sleep(time.Millisecond) {
+		if e.Put(rs); time.Now().After(end) {
+			t.Fatal("the queue does not fill")
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // the kernel's buffers are full, too
+	for e.Room() > 0 {
+		e.Put(rs)
+	}
+	p := &patience{now: s.now}
+	if s.exporters.hasRoom(outBatch) {
+		t.Error("there is room in a full queue")
+	}
+	if p.await(s.exporters, outBatch); !s.exporters.hasRoom(outBatch) {
+		t.Error("it is waited for again at once")
+	}
+	e.Reclaim(make([]flow.Record, queue/2))
+	if !s.exporters.hasRoom(outBatch) || e.late.Load() {
+		t.Error("half of the queue is empty, and it is not taken for one that has caught up")
+	}
+	for e.Room() > 0 {
+		e.Put(rs)
+	}
+	if s.exporters.hasRoom(outBatch) {
+		t.Error("it has caught up, and is not waited for")
+	}
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	s.exporters.shutdown(ended)
+	s.running.Wait()
 }
 
 // stalled is a collector by TCP that reads nothing.
