@@ -70,8 +70,8 @@ func TestSeveralCollectors(t *testing.T) {
 	receiving.Wait()
 }
 
-// readAhead returns what comes until nothing has come for two seconds; to decode meanwhile would take
-// too long for the socket's buffer.
+// readAhead returns what comes until nothing has come for two seconds; to decode meanwhile
+// would take too long for the socket's buffer.
 func readAhead(conn net.PacketConn) (datagrams [][]byte) {
 	for b := make([]byte, MaxMTU); ; {
 		conn.SetReadDeadline(time.Now().Add(2 * time.Second))

@@ -11,9 +11,10 @@ import (
 
 // Up reports whether the collector takes messages, as far as this host can know. A stream
 // is up while it is connected. Datagrams are, once the collector's name is resolved, until
-// one is refused, finds no way, or may not leave (ICMP's answers among the reasons: nobody
-// listens, no such host), and again once none has met that for 10 s. Files are, but for 10 s after one could not
-// be written. A collector that takes datagrams and says nothing is up, dead or alive.
+// one is refused (ICMP says that nobody listens, or that there is no such host), finds no way
+// or may not leave, and again once none has met that for 10 s. Files are, but for 10 s after
+// one could not be written. A collector that takes datagrams and says nothing is up, dead or
+// alive.
 func (e *Exporter) Up() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -62,8 +62,8 @@ func answer(question []byte, address netip.Addr) ([]byte, bool) {
 }
 
 // The collector's name gets another address while the daemon runs: what leaves the cache from
-// then on is at the new one. While the server of names is silent, at the start and later, metering goes
-// on, and so does exporting to where the collector was last.
+// then on is at the new one. While the server of names is silent, at the start and later,
+// metering goes on, and so does exporting to where the collector was last.
 func TestCollectorMoves(t *testing.T) { inParallel(t, collectorMoves) }
 
 func collectorMoves(t *testing.T, m binary.Mode) {

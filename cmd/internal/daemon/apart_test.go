@@ -137,8 +137,9 @@ func median(xs []float64) float64 {
 }
 
 // BenchmarkMeteringBesideSlowCollectors compares what metering costs with one collector, and
-// with two more of which one is dead and one reads by TCP 1 % of what it should: the median of nine
-// rounds, interleaved. There is a record for each nine packets. CACHEFLOW_JUDGE_TIMES has it fail where the ratio is above 1.10.
+// with two more of which one is dead and one reads by TCP 1 % of what it should: the median
+// of nine rounds, interleaved. There is a record for each nine packets. CACHEFLOW_JUDGE_TIMES
+// has it fail where the ratio is above 1.10.
 func BenchmarkMeteringBesideSlowCollectors(b *testing.B) {
 	packets := packetsOf(b, traffic.Spec{Packets: million, Flows: 50_000, Zipf: 1.1, Size: 60, Seed: 1, Interval: time.Microsecond})
 	good := judge.StartRecorder(b, netip.AddrPort{})

@@ -264,8 +264,8 @@ func TestFailoverOfNobody(t *testing.T) {
 }
 
 // Three share: one by TCP that goes and comes back, one by UDP, and one where nobody
-// listens at first. Whoever is up gets its conversations and its part of the others', no other; and
-// no record is lost but those that left before the refusal came.
+// listens at first. Whoever is up gets its conversations and its part of the others', no
+// other; and no record is lost but those that left before the refusal came.
 func TestShare(t *testing.T) {
 	t.Parallel()
 	a := (&stream{t: t, address: "127.33.3.1:4739"}).start()

@@ -210,9 +210,9 @@ func (s *session) deliver(set exporterSet, rs []flow.Record) {
 	s.putWait(draining, set, rs)
 }
 
-// holdUpShare is the part of the time at the end for which one exporter may be waited for while
-// another one has nothing left to send, all batches together: half. The other half is then
-// theirs.
+// holdUpShare is the part of the time at the end for which one exporter may be waited for
+// while another one has nothing left to send, all batches together: half. The other half is
+// then theirs.
 const holdUpShare = 2
 
 // putWait hands records to every exporter of a set and waits for room: until ctx is done,

@@ -35,8 +35,8 @@ type shard struct {
 	outlets outlets
 	// handed counts what each exporter of the outlets has been handed.
 	handed map[*exporter]*cache.Sum
-	// given counts what groups have been given, once for each group, and passed what has been passed to
-	// one of their members.
+	// given counts what groups have been given, once for each group, and passed what has been
+	// passed to one of their members.
 	given, passed cache.Sum
 	splitter      splitter
 

@@ -21,8 +21,8 @@ func nameSeed(name string) uint64 {
 }
 
 // conversation hashes what both directions of a conversation have in common: their
-// addresses, ports and protocol. Of ICMP and ICMPv6, whose port is a type, it is the addresses. Who
-// forges packets can aim them at one member, because there is no seed.
+// addresses, ports and protocol. Of ICMP and ICMPv6, whose port is a type, it is the
+// addresses. Who forges packets can aim them at one member, because there is no seed.
 func conversation(k *flow.Key) uint64 {
 	srcPort, dstPort := k.SrcPort, k.DstPort
 	if k.IsICMP() {

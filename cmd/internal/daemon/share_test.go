@@ -202,7 +202,6 @@ func BenchmarkSplit(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*outBatch), "ns/record")
 }
 
-// Who gets records of a group that fails over, second by second: the first that is up, who keeps
 // Second by second, the first member that is up gets the records, and keeps them until a
 // better one has been up for three seconds; who comes for the first time need not wait.
 func TestChoose(t *testing.T) {
