@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"time"
 
@@ -32,6 +33,11 @@ type Config struct {
 	// called again, but not more often than each Reconnect; 0 is 60 s (RFC 7011 §10.4.4).
 	Transport Transport
 	Reconnect time.Duration
+	// ResolveAgain is how often the name of a collector by UDP is looked up again; 0
+	// is 5 minutes. Where the collector is not there, it is within 10 s. All else does so at
+	// each attempt to connect.
+	ResolveAgain time.Duration
+	resolver     *net.Resolver // nil is the default
 	// Identity is asked at each attempt to connect by TLS or DTLS.
 	Identity Identity
 	// Handshaker agrees on DTLS.
@@ -123,8 +129,10 @@ const (
 	// DefaultStreamMTU is a record of TLS (RFC 8446 §5.1), less than which would cost more.
 	DefaultStreamMTU = 1 << 14
 	defaultReconnect = time.Minute
-	DefaultTTL       = 255 // the router's
-	maxDSCP          = 63
+	// Resolvers do not tell how long an answer is good for.
+	defaultResolveAgain = 5 * time.Minute
+	DefaultTTL          = 255 // the router's
+	maxDSCP             = 63
 	// MinMTU holds the longest template, and the longest record of any.
 	MinMTU = 256
 	// MaxMTU is what IPv4 and UDP headers leave of 65535 octets.
@@ -160,6 +168,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	def(&c.MTU, DefaultMTU)
 	def(&c.Reconnect, defaultReconnect)
+	def(&c.ResolveAgain, defaultResolveAgain)
 	def(&c.TTL, DefaultTTL)
 	def(&c.TemplatePackets, defaultTemplatePackets)
 	def(&c.TemplateInterval, defaultTemplateInterval)
@@ -216,6 +225,8 @@ func (c *Config) check() error {
 		return errors.New("nobody to agree on DTLS")
 	case c.Reconnect < 0:
 		return fmt.Errorf("connect again after %v: want more than 0", c.Reconnect)
+	case c.ResolveAgain < 0:
+		return fmt.Errorf("resolve again after %v: want more than 0", c.ResolveAgain)
 	case c.DSCP > maxDSCP:
 		return fmt.Errorf("DSCP %d: want 0 to %d", c.DSCP, maxDSCP)
 	case c.TemplatePackets < 0:

@@ -128,6 +128,9 @@ func (a *association) cause() error {
 func (s *sender) dissociate(a *association) {
 	e := s.e
 	lost := a.isLost()
+	if lost {
+		e.setUp(false) // an old one is about to be replaced
+	}
 	a.SetWriteDeadline(time.Now().Add(sendTimeout))
 	a.Close()
 	<-a.gone

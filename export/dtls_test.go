@@ -52,7 +52,7 @@ func TestAssociations(t *testing.T) {
 			d := newCollector(t)
 			e.Put(records(1))
 			first := d.receiveFrom(conn, 1)
-			for h.calls.Load() < 2 || !e.Reached() {
+			for h.calls.Load() < 2 || !e.Up() {
 				e.Put(records(10))
 				time.Sleep(10 * time.Millisecond)
 			}

@@ -29,15 +29,17 @@ type Exporter struct {
 	port      uint16    // that the next association of DTLS leaves from; 0 for any
 	quiet     bool      // the next connection is no news
 
-	mu      sync.Mutex // guards what follows
-	queue   queue
-	stats   Stats
-	state   state
-	local   netip.AddrPort
-	reached bool               // the socket is connected, or the files can be written
-	cancel  context.CancelFunc // ends Run; nil until it is called
-	waited  bool               // PutWait or Shutdown was called
-	latest  flow.Time          // the largest Expired of a record that was put
+	mu     sync.Mutex // guards what follows
+	queue  queue
+	stats  Stats
+	state  state
+	local  netip.AddrPort
+	rest   []flow.Record      // of the sender's batch, not encoded yet while no message can begin
+	up     bool               // as Up says; the sender's goroutine sets it
+	hold   bool               // records wait while up is false
+	cancel context.CancelFunc // ends Run; nil until it is called
+	waited bool               // PutWait or Shutdown was called
+	latest flow.Time          // the largest Expired of a record that was put
 }
 
 type state uint8
@@ -201,7 +203,7 @@ func (e *Exporter) Stats() Stats {
 }
 
 // LocalAddr returns the address and port that messages leave from, once Run has connected
-// its socket; those of datagrams stay the same until the process ends, by DTLS as
+// its socket; those of datagrams stay the same until the collector moves, by DTLS as
 // far as they can.
 func (e *Exporter) LocalAddr() (netip.AddrPort, bool) {
 	e.mu.Lock()
@@ -215,13 +217,6 @@ func (e *Exporter) RemoteAddr() (netip.AddrPort, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.stats.Collector, e.stats.Collector.IsValid()
-}
-
-// Reached reports whether Run has connected its socket, or has begun to write files.
-func (e *Exporter) Reached() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.reached
 }
 
 // Run sends what is put, until Shutdown has drained the queue (then it returns
@@ -296,11 +291,11 @@ func (e *Exporter) end(why Reason) {
 	if e.state == ended {
 		return
 	}
-	e.state = ended
+	e.state, e.up = ended, false
 	left := e.queue.clear()
 	e.stats.Queued.sub(left)
 	left.add(e.stats.Building)
-	e.stats.Building = Count{}
+	e.stats.Building, e.rest = Count{}, nil
 	e.stats.drop(why, left, e.now())
 	close(e.done)
 }
@@ -330,6 +325,7 @@ func (e *Exporter) connect(ctx context.Context) (socket, error) {
 			e.connected(sock)
 			return sock, nil
 		}
+		e.setUp(false)
 		why := classify(err)
 		if e.quiet = false; why != Refused {
 			e.port = 0
@@ -361,7 +357,7 @@ func (e *Exporter) wait(ctx context.Context, d time.Duration) error {
 
 func (e *Exporter) connected(sock socket) {
 	e.mu.Lock()
-	e.reached = true
+	e.up = true
 	e.local, e.stats.Collector = addrPort(sock.LocalAddr()), addrPort(sock.RemoteAddr())
 	if e.cfg.Transport == DTLS {
 		e.port = e.local.Port()

@@ -24,6 +24,7 @@ const (
 	OtherError   // any other errno
 	Hangup       // TCP: not acknowledged when the connection ended; DTLS: not sent by then
 	NotWritten   // its file could not be written
+	Moved        // Reclaim took it, for another exporter to send
 
 	NoCollector // Shutdown while the collector's name or address was not usable
 	Unsent      // not sent by the time that Shutdown or Run's context left
@@ -47,6 +48,7 @@ var reasonNames = [Reasons]string{
 	OtherError:   "other error",
 	Hangup:       "connection lost",
 	NotWritten:   "file not written",
+	Moved:        "moved to another exporter",
 	NoCollector:  "no collector",
 	Unsent:       "unsent at shutdown",
 }

@@ -11,22 +11,23 @@ import (
 
 // sender is the goroutine of an exporter that has its socket.
 type sender struct {
-	e       *Exporter
-	sock    socket
-	conn    connection   // sock, where its collector can hang up; nil while there is none
-	stream  *stream      // conn, where it is one
-	secured *association // conn, where it is one
-	ended   Reason       // why nothing will be sent any more
-	files   *fileWriter  // sock, where it writes to files
-	session *Session
-	pacer   pacer
-	gentle  bool            // pacer is that of GentleRate
-	timer   *time.Timer     // of the one wait that there is at a time
-	ctx     context.Context // of run, for the waits inside the session's sink
-	batch   []flow.Record
-	burst   burst     // datagrams that are to leave
-	singly  bool      // the socket takes no bursts, or the kernel refused one
-	now     flow.Time // replay: the largest Expired so far
+	e        *Exporter
+	sock     socket
+	conn     connection   // sock, where its collector can hang up; nil while there is none
+	stream   *stream      // conn, where it is one
+	secured  *association // conn, where it is one
+	ended    Reason       // why nothing will be sent any more
+	files    *fileWriter  // sock, where it writes to files
+	session  *Session
+	resolver *resolver // nil where the collector has no name
+	pacer    pacer
+	gentle   bool            // pacer is that of GentleRate
+	timer    *time.Timer     // of the one wait that there is at a time
+	ctx      context.Context // of run, for the waits inside the session's sink
+	batch    []flow.Record
+	burst    burst     // datagrams that are to leave
+	singly   bool      // the socket takes no bursts, or the kernel refused one
+	now      flow.Time // replay: the largest Expired so far
 
 	renewed  time.Time // when the socket's write deadline was last moved
 	rebound  time.Time // when a new source address was last looked for
@@ -34,6 +35,8 @@ type sender struct {
 	trouble  Reason    // what datagrams meet
 	troubled time.Time // when one last met it
 	attempts int       // sends repeated for the present burst
+	downAt   time.Time // when the collector was last found not to be there; the zero Time while it is up
+	probed   time.Time // when it was last asked whether it is back
 }
 
 const (
@@ -54,6 +57,7 @@ const (
 func newSender(e *Exporter, sock socket) *sender {
 	s := &sender{e: e, pacer: newPacer(cmp.Or(e.cfg.Rate, DefaultRate)), timer: time.NewTimer(time.Hour), batch: make([]flow.Record, batchRecords)}
 	s.session = newSession(e.cfg, s.send)
+	s.resolver = newResolver(e)
 	s.use(sock)
 	return s
 }
@@ -93,12 +97,14 @@ func (s *sender) present() flow.Time {
 func (s *sender) run(ctx context.Context) Reason {
 	s.ctx = ctx
 	defer s.timer.Stop()
+	defer s.resolveBeside()()
 	defer s.hangUp()
 	s.greet()
 	for ctx.Err() == nil {
 		if s.renew(); s.ended != None {
 			return s.ended
 		}
+		s.relocate()
 		n, last := s.take()
 		s.encode(s.batch[:n])
 		switch {
@@ -107,7 +113,11 @@ func (s *sender) run(ctx context.Context) Reason {
 			s.flush()
 			return None
 		default:
-			s.timer.Reset(s.pause())
+			pause := s.pause()
+			if s.holds() {
+				pause = min(pause, askInterval)
+			}
+			s.timer.Reset(pause)
 			select {
 			case <-s.e.wake:
 			case <-s.e.draining.Done():
@@ -128,12 +138,19 @@ func (s *sender) gone() <-chan struct{} {
 	return s.conn.ended()
 }
 
-// take moves records from the queue to the batch; last says that no more can
-// come.
+// take moves records from the queue to the batch, those that were left there before
+// others; last says that no more can come.
 func (s *sender) take() (n int, last bool) {
 	e := s.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.isHeld() {
+		return 0, false
+	}
+	if len(e.rest) > 0 {
+		n, e.rest = copy(s.batch, e.rest), nil
+		return n, false
+	}
 	n = e.queue.take(s.batch)
 	if n > 0 {
 		c := sum(s.batch[:n])
@@ -155,8 +172,12 @@ func (s *sender) encode(rs []flow.Record) {
 		s.settle(s.stream)
 	}
 	for i := range rs {
-		if s.renew(); s.ctx.Err() != nil || s.ended != None {
+		if s.ctx.Err() != nil {
 			return // they stay in Building, which end drops
+		}
+		if s.isInterrupted() {
+			s.leave(rs[i:])
+			return
 		}
 		r := &rs[i]
 		if !s.live() {
@@ -275,6 +296,7 @@ func (s *sender) depart() {
 // account counts what became of messages from to end of the burst.
 func (s *sender) account(from, end int, why Reason) {
 	s.report(why)
+	s.judge(why)
 	e := s.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -382,6 +404,7 @@ func (s *sender) renewDeadline() {
 // depend on its records alone.)
 func (s *sender) refusal(why Reason) {
 	s.report(why)
+	s.judge(why)
 	s.e.mu.Lock()
 	s.e.stats.Refusals++
 	s.e.mu.Unlock()

@@ -1,5 +1,7 @@
 package export
 
+import "time"
+
 // What a sender does where its collector can hang up.
 
 // A connection is a socket that its collector, or the network, can end.
@@ -25,6 +27,7 @@ func (s *sender) renew() {
 			return
 		}
 		s.use(sock)
+		s.downAt = time.Time{}
 		s.begin(before)
 	}
 }

@@ -37,10 +37,12 @@ type Stats struct {
 	QueueRecords int // size of the queue
 }
 
-// NotSent returns what was dropped, for any reason.
+// NotSent returns what was dropped, for any reason but that another exporter has it.
 func (s *Stats) NotSent() (n Count) {
-	for _, c := range s.Dropped {
-		n.add(c)
+	for r, c := range s.Dropped {
+		if Reason(r) != Moved {
+			n.add(c)
+		}
 	}
 	return n
 }

@@ -63,10 +63,11 @@ func (w *wireCounter) Write(b []byte) (int, error) {
 
 // dialStream connects to remote, from source's address where that is given.
 func (c Config) dialStream(ctx context.Context, address string, source netip.Addr) (socket, error) {
-	remote, err := resolve(ctx, "tcp", address, source)
+	all, err := c.resolve(ctx, "tcp", address, source)
 	if err != nil {
 		return nil, err
 	}
+	remote := all[0]
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	var d net.Dialer

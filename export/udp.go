@@ -53,10 +53,11 @@ func (c Config) dial(ctx context.Context, address string, source netip.AddrPort)
 
 // dialUDP connects a datagram socket, as dial does.
 func (c *Config) dialUDP(ctx context.Context, address string, source netip.AddrPort) (*net.UDPConn, error) {
-	remote, err := resolve(ctx, "udp", address, source.Addr())
+	all, err := c.resolve(ctx, "udp", address, source.Addr())
 	if err != nil {
 		return nil, err
 	}
+	remote := all[0]
 	local := &net.UDPAddr{Port: int(source.Port())}
 	if source.Addr().IsValid() {
 		local = net.UDPAddrFromAddrPort(source)
@@ -112,29 +113,6 @@ func tellLosses(conn *net.UDPConn) {
 		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipRecvErr, 1)
 		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IPV6, ipv6RecvErr, 1)
 	})
-}
-
-// resolve returns the first address of host:port that source can reach by its
-// family.
-func resolve(ctx context.Context, network, address string, source netip.Addr) (netip.AddrPort, error) {
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	port, err := net.DefaultResolver.LookupPort(ctx, network, service)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	for _, a := range addrs {
-		if a = a.Unmap(); !source.IsValid() || a.Is4() == source.Unmap().Is4() {
-			return netip.AddrPortFrom(a, uint16(port)), nil
-		}
-	}
-	return netip.AddrPort{}, fmt.Errorf("%s has no address of the family of source %s", host, source)
 }
 
 // checkAddress finds what no retry would heal.

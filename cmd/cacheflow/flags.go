@@ -15,6 +15,7 @@ import (
 	"cacheflow/capture"
 	"cacheflow/cmd/internal/certificate"
 	"cacheflow/cmd/internal/config"
+	"cacheflow/cmd/internal/daemon"
 	"cacheflow/cmd/internal/dtls"
 	"cacheflow/export"
 )
@@ -174,7 +175,7 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		}
 		out = append(out, export.Config{
 			Name: x.Name, Protocol: p, Address: x.Destination, Source: x.Source,
-			Transport: transport, Reconnect: x.Reconnect, Identity: files, Handshaker: dtls.Client{},
+			Transport: transport, Reconnect: x.Reconnect, ResolveAgain: x.ResolveAgain, Identity: files, Handshaker: dtls.Client{},
 			File: export.File{Path: x.File.Path, Period: x.File.Rotate.Time, Size: x.File.Rotate.Size, Gzip: x.File.Gzip},
 			DSCP: uint8(x.DSCP), TTL: uint8(x.TTL),
 			SourceID: x.SourceID, EngineType: x.EngineType, EngineID: x.EngineID,
@@ -185,6 +186,17 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		})
 	}
 	return out, nil
+}
+
+func groups(cfg *config.Config) (out []daemon.Group) {
+	for _, g := range cfg.Groups {
+		mode := daemon.Share
+		if g.Mode == config.GroupFailover {
+			mode = daemon.Failover
+		}
+		out = append(out, daemon.Group{Name: g.Name, Mode: mode, Exporters: g.Exporters, Return: g.Return})
+	}
+	return out
 }
 
 // logger writes to the command's standard error.

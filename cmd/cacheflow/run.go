@@ -51,7 +51,7 @@ func newRun() *cobra.Command {
 }
 
 func (f *runFlags) run(c *cobra.Command) error {
-	hangup := make(chan os.Signal, 1) // one that waits stands for all that came meanwhile
+	hangup := make(chan os.Signal, 1)     // one that waits stands for all that came meanwhile
 	signal.Notify(hangup, syscall.SIGHUP) // for good: a late one must not kill what writes its ledger
 	cfg, err := f.merged(c)
 	if err != nil {
@@ -111,7 +111,7 @@ func newLive(cfg *config.Config) (*daemon.Live, error) {
 			Workers:    cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory), Sampling: sampling(cfg.Monitor.Sampler),
 		},
 		Fragments: decoderOptions(&cfg.Monitor), Cache: cacheConfig(&cfg.Monitor), MeterOwn: cfg.Monitor.OwnExports,
-		Exporters: exporters, Socket: cfg.Control.Socket, SocketMode: cfg.Control.Mode,
+		Exporters: exporters, Groups: groups(cfg), Socket: cfg.Control.Socket, SocketMode: cfg.Control.Mode,
 		Version: control.Version{Version: versionString(), Go: runtime.Version(), PID: os.Getpid()},
 		Drain:   drainTime,
 	}, nil

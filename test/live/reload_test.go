@@ -122,6 +122,7 @@ func thousandReloads(t *testing.T, m binary.Mode) {
 		if i == warm {
 			r.reload(first, "")
 			r.settled()
+			time.Sleep(100 * time.Millisecond) // the connection of who asked is closed
 			files, memory = r.files(), r.memory("VmRSS")
 		}
 		r.reloadOnce(i)

@@ -23,7 +23,8 @@ func (c *Config) Changes(old *Config) (lines []string, err error) {
 		}
 		lines = append(lines, c.errorAt(now.key, errors.New(change)).Error())
 	}
-	return append(lines, c.exporterChanges(old)...), nil
+	lines = append(lines, c.exporterChanges(old)...)
+	return append(lines, c.groupChanges(old)...), nil
 }
 
 // setting is a key with its value as a text. One that is fixed cannot change while

@@ -107,6 +107,7 @@ func TestChangesSeesEveryField(t *testing.T) {
 	fresh := func() *Config {
 		c := Default()
 		c.Exporters = []Exporter{DefaultExporter("192.0.2.1:2055")}
+		c.Groups = []Group{{Name: "g"}}
 		return c
 	}
 	all := names(fresh())
@@ -129,7 +130,7 @@ func TestChangesSeesEveryField(t *testing.T) {
 // leaves calls f with each exported field below v that is no plain struct.
 func leaves(v reflect.Value, path string, f func(string, reflect.Value)) {
 	switch {
-	case v.Type() == reflect.TypeFor[[]Exporter]():
+	case v.Type() == reflect.TypeFor[[]Exporter](), v.Type() == reflect.TypeFor[[]Group]():
 		leaves(v.Index(0), path+"[0]", f)
 	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[netip.Addr]():
 		for i := range v.NumField() {

@@ -23,6 +23,7 @@ var Reference []byte
 type Config struct {
 	Monitor   Monitor
 	Exporters []Exporter // none: the daemon shows what it meters itself
+	Groups    []Group    // an exporter in none gets every record
 	Control   Control
 	Log       Log
 
@@ -146,16 +147,17 @@ const Off time.Duration = -1
 
 // Exporter is a flow exporter: one collector and how it is served.
 type Exporter struct {
-	Name        string // unique; the destination where it is not given
-	Destination string // host:port; "" with a File
-	File        File
-	Protocol    Protocol
-	Transport   Transport
-	Reconnect   time.Duration // all but UDP: from one attempt to connect to the next
-	TLS         Certificates
-	Source      netip.Addr // the zero Addr leaves it to the kernel
-	DSCP        int        // of the datagrams: 0 to 63
-	TTL         int        // of the datagrams: 1 to 255
+	Name         string // unique; the destination where it is not given
+	Destination  string // host:port; "" with a File
+	File         File
+	Protocol     Protocol
+	Transport    Transport
+	Reconnect    time.Duration // all but UDP: from one attempt to connect to the next
+	ResolveAgain time.Duration // UDP: from one lookup of the destination's name to the next
+	TLS          Certificates
+	Source       netip.Addr // the zero Addr leaves it to the kernel
+	DSCP         int        // of the datagrams: 0 to 63
+	TTL          int        // of the datagrams: 1 to 255
 	// SourceID is NetFlow v9's Source ID or IPFIX's Observation Domain ID; 0
 	// derives one that is unique.
 	SourceID             uint32
@@ -265,7 +267,7 @@ func Default() *Config {
 // its default.
 func DefaultExporter(destination string) Exporter {
 	return Exporter{
-		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, Transport: UDP, Reconnect: time.Minute, MTU: 1400, Rate: Automatic,
+		Name: destination, Destination: destination, Protocol: NetFlow9, TTL: 255, Transport: UDP, Reconnect: time.Minute, ResolveAgain: 5 * time.Minute, MTU: 1400, Rate: Automatic,
 		Queue: 1 << 16, TemplatePackets: 1000, TemplateTimeout: time.Minute, V5SamplingMode: true,
 		Options:     Options{time.Minute, time.Minute, time.Minute, time.Minute, time.Minute},
 		SamplerForm: FormSampling,

@@ -50,6 +50,7 @@ func TestReference(t *testing.T) {
 	want.Monitor.Directions = map[string]Direction{"eth0": DirectionIngress}
 	want.Control.Socket = "/run/cacheflow.sock"
 	want.Exporters = []Exporter{ipfix, v9, v5, archive}
+	want.Groups = []Group{{Name: "analysers", Mode: GroupFailover, Exporters: []string{"ipfix-collector", "v9-collector"}, Return: 10 * time.Second}}
 	if d := equal(want, got); d != "" {
 		t.Error(d)
 	}

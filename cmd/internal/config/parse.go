@@ -61,6 +61,9 @@ func (c *Config) read(in *raw) *Error {
 	for i := range in.Exporters {
 		r.exporter(i, &in.Exporters[i])
 	}
+	for i := range in.Groups {
+		r.group(i, &in.Groups[i])
+	}
 	r.set("control.mode", in.Control.Mode, func(s string) error {
 		mode, err := number(s, 8, 32)
 		c.Control.Mode = fs.FileMode(mode)
@@ -162,6 +165,7 @@ func (r *reader) transport(of string, in *rawExporter, e *Exporter) {
 	assign(&e.Transport, Transport(in.Transport))
 	r.set(of+"transport", in.Transport, func(string) error { return oneOf(e.Transport, UDP, TCP, TLS, DTLS) })
 	r.duration(of+"reconnect", in.Reconnect, &e.Reconnect)
+	r.duration(of+"resolve-again", in.ResolveAgain, &e.ResolveAgain)
 	e.TLS = Certificates(in.TLS)
 }
 
@@ -189,7 +193,7 @@ func (r *reader) file(of string, in *rawExporter, e *Exporter) {
 	*e = FileExporter(in.File.Path)
 	for _, network := range [][2]string{
 		{"destination", in.Destination}, {"source", in.Source}, {"dscp", in.DSCP}, {"ttl", in.TTL}, {"export-rate", in.Rate},
-		{"transport", in.Transport}, {"reconnect", in.Reconnect},
+		{"transport", in.Transport}, {"reconnect", in.Reconnect}, {"resolve-again", in.ResolveAgain},
 	} {
 		r.set(of+network[0], network[1], func(string) error { return errors.New("a file has none") })
 	}

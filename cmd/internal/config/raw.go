@@ -4,6 +4,7 @@ package config
 type raw struct {
 	Monitor   rawMonitor    `yaml:"flow-monitor"`
 	Exporters []rawExporter `yaml:"flow-exporter"`
+	Groups    []rawGroup    `yaml:"flow-exporter-group"`
 	Control   rawControl    `yaml:"control"`
 	Log       rawLog        `yaml:"log"`
 }
@@ -53,6 +54,7 @@ type rawExporter struct {
 	Protocol          string      `yaml:"protocol"`
 	Transport         string      `yaml:"transport"`
 	Reconnect         string      `yaml:"reconnect"`
+	ResolveAgain      string      `yaml:"resolve-again"`
 	TLS               rawTLS      `yaml:"tls"`
 	Source            string      `yaml:"source"`
 	DSCP              string      `yaml:"dscp"`
@@ -106,6 +108,13 @@ type rawOption struct {
 	ExporterStats  string `yaml:"exporter-stats"`
 	Reliability    string `yaml:"reliability"`
 	FlowKeys       string `yaml:"flow-keys"`
+}
+
+type rawGroup struct {
+	Name      string   `yaml:"name"`
+	Mode      string   `yaml:"mode"`
+	Exporters []string `yaml:"exporters"`
+	Return    string   `yaml:"return"`
 }
 
 type rawControl struct {

@@ -74,6 +74,7 @@ func (c *Config) Validate() error {
 	}
 	checks = append(checks, c.sampler())
 	checks = append(checks, c.collectors()...)
+	checks = append(checks, c.groupChecks()...)
 	for _, ch := range checks {
 		if ch.err != nil {
 			return c.errorAt(ch.key, ch.err)
@@ -93,9 +94,10 @@ func (c *Config) errorAt(key string, err error) *Error {
 	parts := strings.Split(key, ".")
 	where := parts[0]
 	rest := parts[1:]
-	if len(rest) > 0 && where == "flow-exporter" {
-		if i, _ := strconv.Atoi(rest[0]); i < len(c.Exporters) && c.Exporters[i].Name != "" {
-			where += " " + strconv.Quote(c.Exporters[i].Name)
+	if len(rest) > 0 && (where == "flow-exporter" || where == groupKey) {
+		i, _ := strconv.Atoi(rest[0])
+		if name := c.nameOf(where, i); name != "" {
+			where += " " + strconv.Quote(name)
 		} else {
 			where += " " + strconv.Itoa(i+1)
 		}
@@ -105,6 +107,17 @@ func (c *Config) errorAt(key string, err error) *Error {
 		where += ": " + strings.Join(rest, " ")
 	}
 	return &Error{Where: where, Reason: err.Error(), key: key}
+}
+
+// nameOf returns the name of item i of a list, "" where it has none.
+func (c *Config) nameOf(list string, i int) string {
+	switch {
+	case list == groupKey && i < len(c.Groups):
+		return c.Groups[i].Name
+	case list != groupKey && i < len(c.Exporters):
+		return c.Exporters[i].Name
+	}
+	return ""
 }
 
 func (m *Monitor) checks() []check {
@@ -188,6 +201,7 @@ func (e *Exporter) checks(of string) []check {
 		{of + "protocol", e.checkProtocol()},
 		{of + "transport", e.checkTransport()},
 		{of + "reconnect", within(e.Reconnect, time.Second, maxRefreshTime)},
+		{of + "resolve-again", within(e.ResolveAgain, time.Second, maxRefreshTime)},
 		{of + "source", e.checkSource()},
 		{of + "dscp", within(e.DSCP, 0, 63)},
 		{of + "ttl", within(e.TTL, 1, 255)},
@@ -235,11 +249,13 @@ func (e *Exporter) checkFields(of string) check {
 }
 
 func (e *Exporter) checkName() error {
-	if strings.ContainsFunc(e.Name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if strings.ContainsFunc(e.Name, isBlank) {
 		return errors.New("must have no blank and no control character")
 	}
 	return nil
 }
+
+func isBlank(r rune) bool { return r <= ' ' || r == 0x7f }
 
 func zeroOr(err error, zero bool) error {
 	if zero {

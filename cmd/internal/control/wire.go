@@ -110,6 +110,21 @@ func newFamily(s *cache.FamilyStats) Family {
 // Export is the state of the exporting processes.
 type Export struct {
 	Exporters []Exporter `json:"exporters"`
+	Groups    []Group    `json:"groups,omitempty"`
+}
+
+// Group is the state of exporters of which each record goes to one.
+type Group struct {
+	Name    string   `json:"name"`
+	Mode    string   `json:"mode"` // share or failover
+	Members []Member `json:"members"`
+}
+
+// Member is an exporter of a group.
+type Member struct {
+	Exporter string `json:"exporter"` // its name
+	Up       bool   `json:"up"`       // as far as it can know
+	Gets     bool   `json:"gets"`     // it gets records now: all, or its share
 }
 
 // Exporter is the state of one exporting process.

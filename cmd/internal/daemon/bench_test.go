@@ -16,12 +16,11 @@ import (
 
 const million = 1_000_000
 
-// millionPackets are a million smallest frames of as many flows, read from a
-// capture file and decoded.
-func millionPackets(b *testing.B) (all []flow.Packet) {
+// packetsOf returns generated packets, read from a capture file and decoded.
+func packetsOf(b *testing.B, spec traffic.Spec) (all []flow.Packet) {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), "traffic.pcap")
-	if _, err := traffic.WriteFile(file, traffic.Spec{Packets: million, Flows: million, InTurn: true, Size: 60, Seed: 1, Interval: time.Microsecond}); err != nil {
+	if _, err := traffic.WriteFile(file, spec); err != nil {
 		b.Fatal(err)
 	}
 	s, err := pcapfile.Open(file, pcapfile.Options{})
@@ -46,7 +45,7 @@ func millionPackets(b *testing.B) (all []flow.Packet) {
 // daemon makes it, by the distinct frames of a capture file, in another order
 // than they came first.
 func BenchmarkUpdate(b *testing.B) {
-	all := millionPackets(b)
+	all := packetsOf(b, traffic.Spec{Packets: million, Flows: million, InTurn: true, Size: 60, Seed: 1, Interval: time.Microsecond})
 	table, err := cache.New(cache.Config{
 		Entries: 1 << 20, Active: time.Hour, Inactive: time.Hour, Linger: time.Second,
 		Seed: [2]uint64{1, 2}, Alloc: tableMemory, Emit: func(*flow.Record) {},

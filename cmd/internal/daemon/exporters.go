@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
@@ -18,13 +19,28 @@ type exporter struct {
 	*export.Exporter
 	// configured is what it was made of, as a reload compares it.
 	configured export.Config
-	// handed counts the records of the shards that deliver to it no more.
+	// late says that it was waited for in vain, and heldUp for how long at the end while others
+	// had nothing to send.
+	late   atomic.Bool
+	heldUp atomic.Int64
+	mu     sync.Mutex // guards what follows
+	// handed counts the records of the shards that deliver to it no more, and those that
+	// its group moved to it.
 	handed cache.Sum
+}
+
+func (e *exporter) addHanded(s cache.Sum) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	addSum(&e.handed, s)
 }
 
 // ledger returns the exporter's part of the account, of which the shards that
 // deliver to it have handed over so many records.
 func (e *exporter) ledger(handed cache.Sum) ledger.Exporter {
+	e.mu.Lock()
+	addSum(&handed, e.handed)
+	e.mu.Unlock()
 	s := e.Stats()
 	l := ledger.Exporter{
 		Name: s.Name, Destination: s.Address, Protocol: s.Protocol.String(), Handed: ledgerSum(handed),
@@ -67,42 +83,21 @@ func (m *Meter) Export(context.Context) (*control.Export, error) {
 		}
 		out.Exporters = append(out.Exporters, x)
 	}
+	for _, g := range m.groups {
+		out.Groups = append(out.Groups, g.state())
+	}
 	return out, nil
 }
 
-// exporterSet is what a shard delivers to.
+// exporterSet is exporters that each get every record, or that are treated alike.
 type exporterSet []*exporter
 
 // put hands records to every exporter without waiting; what finds no room is
 // counted there.
-func (x exporterSet) put(rs []flow.Record) error {
+func (x exporterSet) put(rs []flow.Record) {
 	for _, e := range x {
 		e.Put(rs)
 	}
-	return nil
-}
-
-// putWait hands records to every exporter and waits for room, but not for one
-// that has not reached its collector.
-func (x exporterSet) putWait(ctx context.Context, rs []flow.Record) {
-	for _, e := range x {
-		if e.Reached() {
-			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
-		} else {
-			e.Put(rs)
-		}
-	}
-}
-
-// hasRoom reports whether every exporter that has reached its collector has room
-// for n records.
-func (x exporterSet) hasRoom(n int) bool {
-	for _, e := range x {
-		if e.Reached() && e.Room() < min(n, e.Config().QueueRecords) {
-			return false
-		}
-	}
-	return true
 }
 
 // start runs the exporters, until each is shut down.

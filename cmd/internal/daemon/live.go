@@ -36,6 +36,7 @@ type Live struct {
 	// Seed and Router.
 	Cache     cache.Config
 	Exporters []export.Config // Run sets Now, Epoch, Connected and Logger
+	Groups    []Group         // each exporter is in one at most
 	// Socket is the path of the control socket, empty for none, and SocketMode
 	// its permissions.
 	Socket     string
@@ -71,6 +72,7 @@ type session struct {
 	// until the capture has stopped.
 	mu       sync.Mutex
 	draining context.Context
+	ending   outlets // then
 	// reloading is held during a reload, and guards ended: no reload comes after it.
 	reloading sync.Mutex
 	ended     bool
@@ -120,6 +122,9 @@ func (s *session) open() (err error) {
 			return err
 		}
 		s.exporters = append(s.exporters, e)
+	}
+	if s.groups, err = s.nextGroups(s.Live.Groups, s.exporters); err != nil {
+		return err
 	}
 	// First the socket: who finds it busy has not begun to capture.
 	if s.Socket != "" {
@@ -184,25 +189,52 @@ func (s *session) makeShards(workers int) error {
 		if err != nil {
 			return err
 		}
-		sh.swap(s.exporters)
+		sh.swap(newOutlets(s.exporters, s.groups))
 		s.shards = append(s.shards, sh)
 	}
 	return nil
 }
 
 // deliver does not make a shard wait while it meters, or for a bounded time only.
-func (s *session) deliver(set exporterSet, rs []flow.Record) error {
+func (s *session) deliver(set exporterSet, rs []flow.Record) {
 	s.mu.Lock()
 	draining := s.draining
 	s.mu.Unlock()
 	if draining == nil {
 		if s.patience != nil {
-			s.patience.await(func() bool { return set.hasRoom(len(rs)) })
+			s.patience.await(set, len(rs))
 		}
-		return set.put(rs)
+		set.put(rs)
+		return
 	}
-	set.putWait(draining, rs)
-	return nil
+	s.putWait(draining, set, rs)
+}
+
+// holdUpShare is the part of the time at the end for which one exporter may be waited for
+// while another one has nothing left to send, all batches together: half. The other half is
+// then theirs.
+const holdUpShare = 2
+
+// putWait hands records to every exporter of a set and waits for room: until ctx is done,
+// but not for one whose collector is down, or that has held others up.
+func (s *session) putWait(ctx context.Context, set exporterSet, rs []flow.Record) {
+	for _, e := range set {
+		for s.isWaitedFor(e) && e.Room() < e.wanted(len(rs)) && ctx.Err() == nil {
+			time.Sleep(roomPause)
+			if s.ending.isHeldUp(e) {
+				e.heldUp.Add(int64(roomPause))
+			}
+		}
+		if s.isWaitedFor(e) {
+			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
+		} else {
+			e.Put(rs)
+		}
+	}
+}
+
+func (s *session) isWaitedFor(e *exporter) bool {
+	return e.Up() && time.Duration(e.heldUp.Load()) < s.Drain/holdUpShare
 }
 
 func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
@@ -218,6 +250,9 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 		tasks.Go(func() error { return server.Serve(background, s.control) })
 	}
 	s.exporters.start(&s.running)
+	for _, g := range s.groups {
+		g.start()
+	}
 
 	shards, metering := errgroup.WithContext(background)
 	for _, sh := range s.shards {
@@ -236,12 +271,15 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
 	s.mu.Lock()
-	s.draining = drain
+	s.draining, s.ending = drain, newOutlets(s.exporters, s.groups)
 	s.mu.Unlock()
 	if err := s.capture.Stop(); err != nil {
 		s.Log.Error("end the capture", "err", err)
 	}
 	err := shards.Wait()
+	for _, g := range s.groups {
+		g.settle(drain)
+	}
 	s.exporters.shutdown(drain)
 	s.running.Wait()
 	l, lerr := s.Meter.Ledger(context.Background())

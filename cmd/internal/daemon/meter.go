@@ -20,9 +20,12 @@ type Meter struct {
 
 	changing  sync.RWMutex
 	exporters exporterSet
+	groups    []*group
 	leaving   exporterSet      // that shards deliver to no more, and that send what is queued
 	removed   *ledger.Exporter // the sum of those that have ended; nil where there are none
 	cache     cache.Config     // of one shard
+
+	moved moves
 
 	// now is the timeline, and epoch the wall time of its zero.
 	now   func() flow.Time
@@ -39,7 +42,7 @@ func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
 	l := &ledger.Ledger{Time: time.Now()}
 	var counters []capture.Counters
 	var stats cache.Stats
-	var content, ignored, delivered cache.Sum
+	var content, ignored, delivered, given, passed cache.Sum
 	handed := map[*exporter]cache.Sum{}
 	for _, s := range m.shards {
 		err := s.ask(ctx, func() {
@@ -55,6 +58,8 @@ func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
 			addSum(&content, s.table.Content())
 			addSum(&ignored, s.ownIgnored)
 			addSum(&delivered, s.delivered)
+			addSum(&given, s.given)
+			addSum(&passed, s.passed)
 			s.addHanded(handed)
 		})
 		if err != nil {
@@ -65,6 +70,7 @@ func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
 	l.Ignored = []ledger.Term{{Reason: "own export", Sum: ledgerSum(ignored)}}
 	l.Cache = ledger.NewCache(&stats, content)
 	l.Records = ledgerSum(delivered)
+	l.Groups = m.moved.ledger(given, passed)
 	l.Exporters = m.exporterLedgers(handed)
 	return l, nil
 }
@@ -75,7 +81,7 @@ func (m *Meter) exporterLedgers(handed map[*exporter]cache.Sum) (all []ledger.Ex
 		all = append(all, e.ledger(handed[e]))
 	}
 	for _, e := range m.leaving {
-		l := e.ledger(e.handed)
+		l := e.ledger(cache.Sum{})
 		l.Name += " (removed)"
 		all = append(all, l)
 	}
@@ -154,9 +160,8 @@ const (
 	clearPause = 20 * time.Millisecond
 )
 
-// waitForRoom waits until every exporter that has reached its collector has
-// room for a batch, for a second at most: an exporter that is stuck counts what
-// it drops.
+// waitForRoom waits until every exporter whose collector is up has room for a
+// batch, for a second at most: an exporter that is stuck counts what it drops.
 func (m *Meter) waitForRoom(ctx context.Context) {
 	for range 100 {
 		m.changing.RLock()
@@ -203,12 +208,6 @@ func addSum(s *cache.Sum, o cache.Sum) {
 	s.Flows += o.Flows
 	s.Packets += o.Packets
 	s.Octets += o.Octets
-}
-
-func subSum(s *cache.Sum, o cache.Sum) {
-	s.Flows -= o.Flows
-	s.Packets -= o.Packets
-	s.Octets -= o.Octets
 }
 
 func ledgerSum(s cache.Sum) ledger.Sum {

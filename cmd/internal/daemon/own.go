@@ -16,7 +16,9 @@ import (
 type ownExports struct {
 	pairs atomic.Pointer[[]ownPair]
 	mu    sync.Mutex // guards known
-	known map[*exporter]ownPair
+	// known has the last two sockets of each exporter: what left by the one before may still
+	// be on its way to a shard.
+	known map[*exporter][]ownPair
 }
 
 // ownPair is one exporter's socket, laid out as a flow.Key has it.
@@ -36,9 +38,10 @@ func (o *ownExports) add(e *exporter, local, remote netip.AddrPort, protocol uin
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.known == nil {
-		o.known = map[*exporter]ownPair{}
+		o.known = map[*exporter][]ownPair{}
 	}
-	o.known[e] = p
+	last := o.known[e]
+	o.known[e] = append([]ownPair{p}, last[:min(len(last), 1)]...)
 	o.publish()
 }
 
@@ -52,7 +55,7 @@ func (o *ownExports) remove(e *exporter) {
 
 // publish lets the shards have what is known. mu is held.
 func (o *ownExports) publish() {
-	pairs := slices.Collect(maps.Values(o.known))
+	pairs := slices.Concat(slices.Collect(maps.Values(o.known))...)
 	o.pairs.Store(&pairs)
 }
 

@@ -17,20 +17,25 @@ const (
 // patience lets a shard wait for room in the exporters' queues while its source can
 // do without it. The kernel's first-level cache hands a generation over at once, and
 // a small flow cache turns it into as many records, in far less time than they take
-// to send; meanwhile the kernel counts on. The wait is bounded: where the exporters
-// cannot keep up, records are dropped and counted as without it.
+// to send; meanwhile the kernel counts on. The wait is bounded: where an exporter
+// cannot keep up, its records are dropped and counted as without it, and it is not waited
+// for until half of its queue is empty.
 type patience struct {
 	now    func() flow.Time
 	left   time.Duration
 	filled flow.Time
 }
 
-// await returns when there is room, or no time left to wait for it.
-func (p *patience) await(hasRoom func() bool) {
+// await returns when a set has room for n records, or no time is left to wait for it.
+func (p *patience) await(set exporterSet, n int) {
 	now := p.now()
 	p.left = min(p.left+now.Sub(p.filled)/patienceShare, maxPatience)
 	p.filled = now
-	for p.left > 0 && !hasRoom() {
+	for !set.hasRoom(n) {
+		if p.left <= 0 {
+			set.giveUp(n)
+			break
+		}
 		time.Sleep(roomPause)
 		later := p.now()
 		p.left -= later.Sub(now)

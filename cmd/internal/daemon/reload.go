@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 
+	"cacheflow/cache"
 	"cacheflow/capture/afpacket"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
@@ -90,7 +91,11 @@ func (s *session) apply(next *Live) error {
 	if err != nil {
 		return err
 	}
-	come, gone, err := s.swap(set, next)
+	groups, err := s.nextGroups(next.Groups, set)
+	if err != nil {
+		return err
+	}
+	come, gone, err := s.swap(set, groups, next)
 	if err != nil {
 		return err
 	}
@@ -123,6 +128,45 @@ func (s *session) nextExporters(configs []export.Config) (exporterSet, error) {
 	return set, nil
 }
 
+// nextGroups returns the groups of these configurations: the same as now where they and
+// their exporters are the same, else new ones, which do not run yet.
+func (s *session) nextGroups(configs []Group, set exporterSet) ([]*group, error) {
+	groups := make([]*group, 0, len(configs))
+	for _, c := range configs {
+		at := slices.IndexFunc(s.groups, func(g *group) bool { return g.isSame(c, set) })
+		if at >= 0 {
+			groups = append(groups, s.groups[at])
+			continue
+		}
+		g, err := newGroup(c, set, &s.moved)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
+}
+
+// regroup stops the groups that no shard delivers to any more, and starts new ones.
+// changing is held.
+func (s *session) regroup(groups []*group) {
+	for _, g := range s.groups {
+		if !slices.Contains(groups, g) {
+			g.stop()
+			for _, e := range g.members {
+				e.Hold(false)
+			}
+		}
+	}
+	before := s.groups
+	s.groups = groups
+	for _, g := range groups {
+		if !slices.Contains(before, g) {
+			g.start()
+		}
+	}
+}
+
 // newSession makes an exporter that is not to be taken for one that is leaving, or
 // left: where no Source ID is configured, it has another than any before.
 func (s *session) newSession(c export.Config) (*exporter, error) {
@@ -135,16 +179,16 @@ func (s *session) newSession(c export.Config) (*exporter, error) {
 	return e, err
 }
 
-// swap has each shard, between two batches, take over the timeouts and deliver to set.
-// It returns who has come and who has gone.
-func (s *session) swap(set exporterSet, next *Live) (come, gone exporterSet, err error) {
+// swap has each shard, between two batches, take over the timeouts and deliver to set
+// and groups. It returns who has come and who has gone.
+func (s *session) swap(set exporterSet, groups []*group, next *Live) (come, gone exporterSet, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	active, inactive, linger := next.Cache.Active, next.Cache.Inactive, next.Cache.Linger
 	for _, sh := range s.shards {
 		_ = sh.ask(context.Background(), func() { // such an ask is always answered
 			if err = sh.table.SetTimeouts(active, inactive, linger); err == nil {
-				sh.swap(set)
+				sh.swap(newOutlets(set, groups))
 			}
 		})
 		if err != nil {
@@ -155,6 +199,7 @@ func (s *session) swap(set exporterSet, next *Live) (come, gone exporterSet, err
 	come = set.without(s.exporters)
 	gone = s.exporters.without(set)
 	s.exporters = set
+	s.regroup(groups)
 	s.leaving = append(slices.Clone(s.leaving), gone...)
 	return come, gone, nil
 }
@@ -170,7 +215,7 @@ func (s *session) leave(e *exporter) {
 		sh.pass(sent)
 	}
 	s.changing.Lock()
-	part, sum := e.ledger(e.handed), ledger.Exporter{Name: ledger.Removed}
+	part, sum := e.ledger(cache.Sum{}), ledger.Exporter{Name: ledger.Removed}
 	if s.removed != nil {
 		sum.Add(s.removed)
 	}

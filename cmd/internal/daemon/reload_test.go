@@ -24,12 +24,13 @@ import (
 type endless struct {
 	ctx      context.Context
 	now      flow.Time
+	pause    time.Duration // between two batches
 	counters capture.Counters
 }
 
 func (e *endless) Read(batch []flow.Packet) (int, flow.Time, error) {
 	e.now += flow.Time(10 * time.Millisecond)
-	time.Sleep(100 * time.Microsecond)
+	time.Sleep(e.pause)
 	if e.ctx.Err() != nil {
 		return 0, e.now, io.EOF
 	}
@@ -62,11 +63,11 @@ func reloadable(t *testing.T, ctx context.Context, shards int, exporters ...expo
 	for range shards {
 		c := testCache()
 		c.Inactive = time.Millisecond
-		sh, err := newShard(&endless{ctx: ctx}, c, s.own, s.deliver)
+		sh, err := newShard(&endless{ctx: ctx, pause: 100 * time.Microsecond}, c, s.own, s.deliver)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sh.swap(s.exporters)
+		sh.swap(newOutlets(s.exporters, s.groups))
 		s.shards = append(s.shards, sh)
 	}
 	return s
@@ -156,7 +157,7 @@ func TestReloadRefused(t *testing.T) {
 		if err := s.apply(next); err == nil {
 			t.Errorf("%s: taken", name)
 		}
-		_ = s.shards[0].ask(ctx, func() { set = s.shards[0].set })
+		_ = s.shards[0].ask(ctx, func() { set = s.shards[0].outlets.copied })
 		if !slices.Equal(s.exporters, set) || len(set) != 1 || set[0].Config().DSCP != 0 || s.cache.Active != timeouts.Active {
 			t.Errorf("%s: something has changed: %v", name, set)
 		}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ type Replay struct {
 	// this host say nothing about a file.
 	Cache     cache.Config
 	Exporters []export.Config // Now and Epoch are set by Run
+	// Groups share records out. A replay waits for whoever takes them, so one that fails
+	// over is its first exporter, and the others are left out.
+	Groups []Group
 	// Output takes the records, in the order in which they left; nil takes none.
 	Output func([]flow.Record) error
 	// Progress is called now and then with the number of packets so far; nil is
@@ -42,6 +46,9 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	var exporters exporterSet
 	var reached sync.WaitGroup
 	for _, c := range r.Exporters {
+		if r.isSpare(c.Name) {
+			continue
+		}
 		c.Now, c.Epoch, c.Connected = nil, m.epoch, reached.Done
 		c.Line = render.AppendJSON
 		c.Unmetered = losses.unmetered // at the end only: until then it depends on who is faster
@@ -50,25 +57,26 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 		if err != nil {
 			return nil, err
 		}
-		exporters = append(exporters, &exporter{Exporter: e})
+		exporters = append(exporters, &exporter{Exporter: e, configured: c})
 	}
 	m.exporters = exporters
-	s, err := newShard(r.Source, r.Cache, &ownExports{}, func(exporters exporterSet, rs []flow.Record) error {
+	groups, err := r.groups(exporters, &m.moved)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newShard(r.Source, r.Cache, &ownExports{}, func(exporters exporterSet, rs []flow.Record) {
 		for _, e := range exporters {
 			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
 		}
-		if r.Output == nil {
-			return nil
-		}
-		return r.Output(rs)
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.output = r.Output
 	if r.Progress != nil {
 		s.progress = func() { r.Progress(s.read) }
 	}
-	s.swap(exporters)
+	s.swap(newOutlets(exporters, groups))
 	m.shards = []*shard{s}
 	m.now = func() flow.Time { return s.horizon }
 
@@ -107,4 +115,26 @@ func (r *Replay) wait(ctx context.Context, reached *sync.WaitGroup) error {
 	case <-time.After(r.Drain):
 		return fmt.Errorf("no collector reached within %v: nothing was replayed", r.Drain)
 	}
+}
+
+// isSpare reports whether an exporter is for the time when another one is down.
+func (r *Replay) isSpare(name string) bool {
+	return slices.ContainsFunc(r.Groups, func(c Group) bool {
+		return c.Mode == Failover && slices.Contains(c.Exporters[1:], name)
+	})
+}
+
+// groups returns those that share, which are not run: all of their members get records.
+func (r *Replay) groups(exporters exporterSet, moved *moves) (groups []*group, err error) {
+	for _, c := range r.Groups {
+		if c.Mode == Failover {
+			continue
+		}
+		g, err := newGroup(c, exporters, moved)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
 }

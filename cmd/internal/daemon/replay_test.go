@@ -101,6 +101,63 @@ func checkAccount(t *testing.T, l *ledger.Ledger, records []flow.Record) {
 	}
 }
 
+// replayGroup replays the corpus to a group of three and to one exporter beside.
+func replayGroup(t *testing.T, g Group) *ledger.Ledger {
+	t.Helper()
+	paths, err := filepath.Glob("../../../capture/testdata/*.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := pcapfile.OpenAll(paths, pcapfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	r := &Replay{Source: source, Boot: source.Boot(), Cache: testCache(), Drain: 10 * time.Second, Groups: []Group{g}}
+	for _, name := range []string{"a", "b", "c", "beside"} {
+		r.Exporters = append(r.Exporters, export.Config{Name: name, Address: sink(t)})
+	}
+	l, err := r.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !l.Closes() {
+		t.Errorf("the ledger does not close: %+v", l.Balance())
+	}
+	return l
+}
+
+// A replay shares alike each time, and all members together get what one does that gets all.
+func TestReplayShares(t *testing.T) {
+	g := Group{Name: "g", Mode: Share, Exporters: []string{"c", "a", "b"}}
+	first, again := replayGroup(t, g), replayGroup(t, g)
+	if len(first.Exporters) != 4 || first.Groups.Given != first.Records || first.Groups.TakenBack.Count != 0 {
+		t.Fatalf("%d exporters, groups %+v", len(first.Exporters), first.Groups)
+	}
+	var shared ledger.Sum
+	for i, e := range first.Exporters {
+		if e.Sent.Count == 0 || e.Sent != again.Exporters[i].Sent {
+			t.Errorf("%s sent %+v, then %+v", e.Name, e.Sent, again.Exporters[i].Sent)
+		}
+		if e.Name != "beside" {
+			shared.Add(e.Sent)
+		} else if e.Sent != first.Records {
+			t.Errorf("beside the group %+v were sent of %+v", e.Sent, first.Records)
+		}
+	}
+	if shared != first.Records {
+		t.Errorf("the group sent %+v of %+v", shared, first.Records)
+	}
+}
+
+// A replay waits for whoever takes records, so nobody needs the spare ones.
+func TestReplayFailsNotOver(t *testing.T) {
+	l := replayGroup(t, Group{Name: "g", Mode: Failover, Exporters: []string{"b", "a", "c"}})
+	if len(l.Exporters) != 2 || l.Exporters[0].Name != "b" || l.Exporters[0].Sent != l.Records || l.Exporters[1].Sent != l.Records {
+		t.Errorf("exporters %+v of %+v", l.Exporters, l.Records)
+	}
+}
+
 // The same files give the same records, whatever the seed of the hash.
 func TestReplayRepeats(t *testing.T) {
 	_, a := replayCorpus(t, capture.Sampling{})

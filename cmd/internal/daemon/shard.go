@@ -28,11 +28,17 @@ type shard struct {
 	source capture.Source
 	table  *cache.Table
 	own    *ownExports
-	// deliver hands records over to a set; they are valid during the call only.
-	deliver func(exporterSet, []flow.Record) error
-	set     exporterSet
-	// joined has, of each exporter of the set, what had been delivered before it came.
-	joined map[*exporter]cache.Sum
+	// put hands records over to a set; they are valid during the call only.
+	put func(exporterSet, []flow.Record)
+	// output takes the records too; nil is nobody.
+	output  func([]flow.Record) error
+	outlets outlets
+	// handed counts what each exporter of the outlets has been handed.
+	handed map[*exporter]*cache.Sum
+	// given counts what groups have been given, once for each group, and passed what has been
+	// passed to one of their members.
+	given, passed cache.Sum
+	splitter      splitter
 
 	horizon flow.Time
 	read    uint64 // observations that the source handed over
@@ -44,7 +50,7 @@ type shard struct {
 	progress func() // called after each batch; may be nil
 
 	out     []flow.Record
-	failed  error // of deliver
+	failed  error // of output
 	asks    chan func()
 	stopped chan struct{} // closed when run has returned
 	after   sync.Mutex    // then guards the shard
@@ -52,9 +58,9 @@ type shard struct {
 
 // newShard makes a shard with an empty table. Config's Alloc and Emit are the
 // shard's.
-func newShard(source capture.Source, c cache.Config, own *ownExports, deliver func(exporterSet, []flow.Record) error) (*shard, error) {
+func newShard(source capture.Source, c cache.Config, own *ownExports, put func(exporterSet, []flow.Record)) (*shard, error) {
 	s := &shard{
-		source: source, own: own, deliver: deliver, joined: map[*exporter]cache.Sum{},
+		source: source, own: own, put: put, handed: map[*exporter]*cache.Sum{},
 		out:  make([]flow.Record, 0, outBatch),
 		asks: make(chan func()), stopped: make(chan struct{}),
 	}
@@ -115,41 +121,55 @@ func (s *shard) flushOut() {
 	if len(s.out) == 0 {
 		return
 	}
-	for i := range s.out {
-		s.delivered.Flows++
-		s.delivered.Packets += s.out[i].Packets
-		s.delivered.Octets += s.out[i].Octets
+	sum := sumOf(s.out)
+	addSum(&s.delivered, sum)
+	s.hand(s.outlets.copied, s.out, sum)
+	for _, g := range s.outlets.groups {
+		addSum(&s.given, sum)
+		s.splitter.split(g, s.out, func(member int, part []flow.Record, sum cache.Sum) {
+			addSum(&s.passed, sum)
+			s.hand(g.alone[member], part, sum)
+		})
 	}
-	if err := s.deliver(s.set, s.out); err != nil && s.failed == nil {
-		s.failed = err
+	if s.output != nil {
+		if err := s.output(s.out); err != nil && s.failed == nil {
+			s.failed = err
+		}
 	}
 	s.out = s.out[:0]
 }
 
-// swap has what is delivered from now on go to set. Who is not in it is told what
-// this shard had handed to him.
-func (s *shard) swap(set exporterSet) {
-	for e, before := range s.joined {
-		if !slices.Contains(set, e) {
-			addSum(&e.handed, s.delivered)
-			subSum(&e.handed, before)
-			delete(s.joined, e)
-		}
-	}
+// hand hands records to each exporter of a set.
+func (s *shard) hand(set exporterSet, rs []flow.Record, sum cache.Sum) {
 	for _, e := range set {
-		if _, ok := s.joined[e]; !ok {
-			s.joined[e] = s.delivered
-		}
+		addSum(s.handed[e], sum)
 	}
-	s.set = set
+	s.put(set, rs)
 }
 
-// addHanded adds what each exporter of the set has been handed.
+// swap has what is delivered from now on go to o. Who is not in it is told what this shard
+// had handed to him.
+func (s *shard) swap(o outlets) {
+	all := o.all()
+	for e, sum := range s.handed {
+		if !slices.Contains(all, e) {
+			e.addHanded(*sum)
+			delete(s.handed, e)
+		}
+	}
+	for _, e := range all {
+		if s.handed[e] == nil {
+			s.handed[e] = new(cache.Sum)
+		}
+	}
+	s.outlets = o
+}
+
+// addHanded adds what each exporter of the outlets has been handed.
 func (s *shard) addHanded(handed map[*exporter]cache.Sum) {
-	for e, before := range s.joined {
+	for e, part := range s.handed {
 		sum := handed[e]
-		addSum(&sum, s.delivered)
-		subSum(&sum, before)
+		addSum(&sum, *part)
 		handed[e] = sum
 	}
 }

@@ -34,6 +34,9 @@ func (f *fakeSource) Read(batch []flow.Packet) (int, flow.Time, error) {
 func (f *fakeSource) AppendCounters(c []capture.Counters) []capture.Counters { return c }
 func (f *fakeSource) Close() error                                           { return nil }
 
+// nobody is who records are put to.
+func nobody(exporterSet, []flow.Record) {}
+
 func udp(src, dst netip.AddrPort, at flow.Time) flow.Packet {
 	p := flow.Packet{Packets: 1, Octets: 100, MinLength: 100, MaxLength: 100, MinTTL: 64, MaxTTL: 64, First: at, Last: at}
 	p.Version, p.Src = keyAddr(src.Addr())
@@ -63,32 +66,37 @@ func TestOwnExportsAreIgnored(t *testing.T) {
 	own.add(&exporter{}, local6, collector6, flow.ProtocolUDP)
 	own.add(&exporter{}, other, collector, flow.ProtocolTCP)
 	own.remove(removed)
+	moved := &exporter{} // from two other sockets; the last but one may still have something on its way
+	own.add(moved, netip.AddrPortFrom(local.Addr(), 41000), collector, flow.ProtocolUDP)
+	own.add(moved, netip.AddrPortFrom(local.Addr(), 41001), collector, flow.ProtocolUDP)
+	own.add(moved, netip.AddrPortFrom(local.Addr(), 41002), collector, flow.ProtocolUDP)
+	for port := range uint16(3) {
+		batch = append(batch, udp(netip.AddrPortFrom(local.Addr(), 41000+port), collector, flow.Time(8+port)))
+	}
 	var records []flow.Record
-	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), own, func(_ exporterSet, rs []flow.Record) error {
-		records = append(records, rs...)
-		return nil
-	})
+	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), own, func(_ exporterSet, rs []flow.Record) { records = append(records, rs...) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if len(records) != 4 {
-		t.Errorf("%d records, want 4", len(records))
+	if len(records) != 5 {
+		t.Errorf("%d records, want 5", len(records))
 	}
-	if s.ownIgnored.Packets != 3 || s.read != 7 || s.table.Stats().Observed.Packets != 4 {
-		t.Errorf("handed over %d, ignored %d, observed %d; want 7, 3, 4", s.read, s.ownIgnored.Packets, s.table.Stats().Observed.Packets)
+	if s.ownIgnored.Packets != 5 || s.read != 10 || s.table.Stats().Observed.Packets != 5 {
+		t.Errorf("handed over %d, ignored %d, observed %d; want 10, 5, 5", s.read, s.ownIgnored.Packets, s.table.Stats().Observed.Packets)
 	}
 }
 
 func TestShardStopsWhenNobodyTakesItsRecords(t *testing.T) {
 	full := errors.New("disk full")
 	batch := []flow.Packet{udp(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), 1)}
-	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), &ownExports{}, func(exporterSet, []flow.Record) error { return full })
+	s, err := newShard(&fakeSource{batches: [][]flow.Packet{batch}}, testCache(), &ownExports{}, nobody)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.output = func([]flow.Record) error { return full }
 	if err := s.run(context.Background()); !errors.Is(err, full) {
 		t.Fatalf("got %v, want %v", err, full)
 	}
@@ -101,7 +109,7 @@ func TestAsk(t *testing.T) {
 	for i := range 1000 {
 		src.batches = append(src.batches, []flow.Packet{udp(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), flow.Time(i))})
 	}
-	s, err := newShard(src, testCache(), &ownExports{}, func(exporterSet, []flow.Record) error { return nil })
+	s, err := newShard(src, testCache(), &ownExports{}, nobody)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 func TestSwapIsExact(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		s, err := newShard(nil, testCache(), &ownExports{}, func(set exporterSet, rs []flow.Record) error { return set.put(rs) })
+		s, err := newShard(nil, testCache(), &ownExports{}, exporterSet.put)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestSwapIsExact(t *testing.T) {
 		truth := map[*exporter]uint64{}
 		for at := range flow.Time(200) {
 			set := slices.DeleteFunc(slices.Clone(all), func(*exporter) bool { return r.IntN(2) == 0 })
-			s.swap(set)
+			s.swap(outlets{copied: set})
 			flows := r.IntN(8)
 			s.step(newFlows(flows, at), at)
 			s.clear(flows)

@@ -18,7 +18,7 @@ func BenchmarkExport(b *testing.B) {
 		Address: c.address.String(), Identity: a.files(a.pair("exporter.example", time.Time{})), Rate: -1,
 		Logger: slog.New(slog.DiscardHandler),
 	})
-	await(b, "an association", func() bool { return c.associations() > 0 && e.Reached() })
+	await(b, "an association", func() bool { return c.associations() > 0 && e.Up() })
 	c.udp.SetReadDeadline(time.Unix(1, 0))
 	rs := records(100)
 	b.ReportAllocs()

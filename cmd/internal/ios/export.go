@@ -12,7 +12,7 @@ import (
 
 // FlowExport writes `show ip flow export`: a block for each protocol version
 // that is exported, with the sums of its collectors. Files, which a router does not write,
-// have blocks of their own behind.
+// have blocks of their own behind, and so have groups of exporters.
 func FlowExport(w io.Writer, e *control.Export) error {
 	b := bufio.NewWriter(w)
 	if len(e.Exporters) == 0 {
@@ -42,6 +42,9 @@ func FlowExport(w io.Writer, e *control.Export) error {
 			file(b, x)
 		}
 	}
+	for i := range e.Groups {
+		group(b, &e.Groups[i])
+	}
 	return b.Flush()
 }
 
@@ -51,6 +54,21 @@ func file(w io.Writer, e *control.Exporter) {
 	fmt.Fprintf(w, "  %d flows written in %d messages\n", e.Records, e.Datagrams)
 	for _, d := range e.Dropped {
 		fmt.Fprintf(w, "  %d flows were not written (%s)\n", d.Records, d.Reason)
+	}
+}
+
+// group is the block of exporters of which one gets a record.
+func group(w io.Writer, g *control.Group) {
+	fmt.Fprintf(w, "Flow export to group %s is enabled for main cache\n  Mode             %s\n", g.Name, g.Mode)
+	for i, m := range g.Members {
+		state, gets := "down", "waits"
+		if m.Up {
+			state = "up"
+		}
+		if m.Gets {
+			gets = "gets flows"
+		}
+		fmt.Fprintf(w, "    Member(%d)       %s (%s, %s)\n", i+1, m.Exporter, state, gets)
 	}
 }
 

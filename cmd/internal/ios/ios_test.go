@@ -176,6 +176,13 @@ func TestLinux(t *testing.T) {
 
 func TestExports(t *testing.T) {
 	golden(t, "exportdisabled", func(w io.Writer) error { return FlowExport(w, &control.Export{}) })
+	golden(t, "exportgroup", func(w io.Writer) error {
+		return FlowExport(w, &control.Export{
+			Exporters: []control.Exporter{{Version: 9, Destination: "192.0.2.1:2055"}, {Version: 9, Destination: "192.0.2.2:2055"}},
+			Groups: []control.Group{{Name: "analysers", Mode: "failover", Members: []control.Member{
+				{Exporter: "first", Gets: false, Up: false}, {Exporter: "second", Up: true, Gets: true}}}},
+		})
+	})
 	golden(t, "exports", func(w io.Writer) error {
 		drops := []control.Drop{{Reason: control.DropQueueFull, Records: 7}, {Reason: control.DropTooLong, Records: 30, Datagrams: 1}}
 		return FlowExport(w, &control.Export{Exporters: []control.Exporter{

@@ -54,6 +54,11 @@ func (l *Ledger) Balance() []Identity {
 	b.frames("capture", &total)
 	b.firstLevel(&total.FirstLevel)
 	l.balanceCache(&b, Sum{total.Observations, total.Packets, total.Octets})
+	if g := l.Groups; g != nil {
+		in := g.Given
+		in.Add(g.TakenBack)
+		b.sums("groups", "records", "given + taken back = passed to exporters", in, g.Passed)
+	}
 	for i := range l.Exporters {
 		l.Exporters[i].balance(&b)
 	}

@@ -48,7 +48,9 @@ type Ledger struct {
 	Ignored []Term `json:"ignored"`
 	Cache   Cache  `json:"cache"`
 	// Records is what left the cache, counted by its consumer.
-	Records   Sum        `json:"records"`
+	Records Sum `json:"records"`
+	// Groups is the part of groups of exporters, nil where there are none.
+	Groups    *Groups    `json:"groups,omitempty"`
 	Exporters []Exporter `json:"exporters"`
 }
 
@@ -82,6 +84,15 @@ func NewCache(s *cache.Stats, content cache.Sum) Cache {
 		}
 	}
 	return c
+}
+
+// Groups is what groups of exporters, of which one gets a record, did with records, all of
+// them together: they were given them, once for each group, took some back from members
+// that were down, and passed them to members, which have been handed them.
+type Groups struct {
+	Given     Sum `json:"given"`
+	TakenBack Sum `json:"takenBack"`
+	Passed    Sum `json:"passed"`
 }
 
 // Exporter is one exporting process's part, in records; Handed is counted by who

@@ -33,6 +33,12 @@ func (l *Ledger) WriteText(w io.Writer) error {
 	fmt.Fprintf(p.w, "Ledger of %s, %s\n", l.Time.UTC().Format("2006-01-02 15:04:05.000 MST"), state)
 	p.capture(l)
 	p.metering(l)
+	if g := l.Groups; g != nil {
+		p.heading("GROUPS of exporters", "records", "packets", "octets")
+		p.sum("given", g.Given)
+		p.sum("taken back", g.TakenBack)
+		p.sum("passed to exporters", g.Passed)
+	}
 	for i := range l.Exporters {
 		p.exporter(&l.Exporters[i])
 	}
