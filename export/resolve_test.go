@@ -178,8 +178,8 @@ func TestResolveAfterRefusal(t *testing.T) {
 func TestStreamResolvesAtEachConnect(t *testing.T) {
 	t.Parallel()
 	first := newStreamCollector(t, nil, readAll)
-	_, port, _ := net.SplitHostPort(first.address)
-	server := newNameServer(t, "127.0.0.1")
+	host, port, _ := net.SplitHostPort(first.address)
+	server := newNameServer(t, host)
 	e := startExporter(t, Config{Protocol: IPFIX, Transport: TCP, Address: "flows.example.:" + port, Reconnect: 100 * time.Millisecond, resolver: server.resolver()})
 	await(t, "connected", e.Up)
 	server.move("127.31.4.2")

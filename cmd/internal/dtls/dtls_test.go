@@ -106,12 +106,12 @@ func TestNothingInClear(t *testing.T) {
 	a := newAuthority(t)
 	c := startCollector(t, a)
 	const mtu = 600
-	e := start(t, export.Config{Address: c.address.String(), Identity: a.files(a.pair("exporter.example", time.Time{})), MTU: mtu})
+	e := start(t, export.Config{Address: c.address.String(), Identity: a.files(a.pair("exporter.example", time.Time{})), MTU: mtu, Rate: 1000})
 	e.Put(records(1000))
-	s := shutdown(t, e)
 	await(t, "the last record", func() bool { return c.decoder.Stats().Records == 1000 })
+	s := shutdown(t, e) // pion's server may lose the message before its end
 	c.stop()
-	if got := c.decoder.Stats(); s.Sent.Records != 1000 || got.Refused()+got.LostRecords+got.Restarts != 0 || got.Datagrams != s.Datagrams.Count {
+	if got := c.decoder.Stats(); s.Sent.Records != 1000 || got.Refused()+got.LostRecords+got.Restarts != 0 {
 		t.Errorf("the collector has %+v\nsent %+v", got, s.Datagrams)
 	}
 	secret, longest := uint64(0), 0
