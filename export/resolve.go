@@ -109,12 +109,12 @@ func (r *resolver) look(ctx context.Context) {
 
 // resolveBeside runs the resolver, if there is one, until what it returns is called.
 func (s *sender) resolveBeside() (stop func()) {
-	if s.resolver == nil {
+	if s.names == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	var running sync.WaitGroup
-	running.Go(func() { s.resolver.run(ctx) })
+	running.Go(func() { s.names.run(ctx) })
 	return func() { cancel(); running.Wait() }
 }
 
@@ -129,11 +129,11 @@ func (r *resolver) hurry() {
 // templates and options first, and sequence numbers from 0 (RFC 7011 §3.1, §8.4). The open
 // message belongs to the old one.
 func (s *sender) relocate() {
-	if s.resolver == nil {
+	if s.names == nil {
 		return
 	}
 	select {
-	case to := <-s.resolver.found:
+	case to := <-s.names.found:
 		sock, err := s.e.dial(s.ctx, to.String(), netip.AddrPortFrom(s.e.cfg.Source, 0))
 		if err != nil {
 			s.e.cfg.Logger.Warn("collector has moved, and cannot be reached", "exporter", s.e.cfg.Name, "collector", to, "error", err)

@@ -11,23 +11,23 @@ import (
 
 // sender is the goroutine of an exporter that has its socket.
 type sender struct {
-	e        *Exporter
-	sock     socket
-	conn     connection   // sock, where its collector can hang up; nil while there is none
-	stream   *stream      // conn, where it is one
-	secured  *association // conn, where it is one
-	ended    Reason       // why nothing will be sent any more
-	files    *fileWriter  // sock, where it writes to files
-	session  *Session
-	resolver *resolver // nil where the collector has no name
-	pacer    pacer
-	gentle   bool            // pacer is that of GentleRate
-	timer    *time.Timer     // of the one wait that there is at a time
-	ctx      context.Context // of run, for the waits inside the session's sink
-	batch    []flow.Record
-	burst    burst     // datagrams that are to leave
-	singly   bool      // the socket takes no bursts, or the kernel refused one
-	now      flow.Time // replay: the largest Expired so far
+	e       *Exporter
+	sock    socket
+	conn    connection   // sock, where its collector can hang up; nil while there is none
+	stream  *stream      // conn, where it is one
+	secured *association // conn, where it is one
+	ended   Reason       // why nothing will be sent any more
+	files   *fileWriter  // sock, where it writes to files
+	session *Session
+	names   *resolver // nil where the collector has no name
+	pacer   pacer
+	gentle  bool            // pacer is that of GentleRate
+	timer   *time.Timer     // of the one wait that there is at a time
+	ctx     context.Context // of run, for the waits inside the session's sink
+	batch   []flow.Record
+	burst   burst     // datagrams that are to leave
+	singly  bool      // the socket takes no bursts, or the kernel refused one
+	now     flow.Time // replay: the largest Expired so far
 
 	renewed  time.Time // when the socket's write deadline was last moved
 	rebound  time.Time // when a new source address was last looked for
@@ -57,7 +57,7 @@ const (
 func newSender(e *Exporter, sock socket) *sender {
 	s := &sender{e: e, pacer: newPacer(cmp.Or(e.cfg.Rate, DefaultRate)), timer: time.NewTimer(time.Hour), batch: make([]flow.Record, batchRecords)}
 	s.session = newSession(e.cfg, s.send)
-	s.resolver = newResolver(e)
+	s.names = newResolver(e)
 	s.use(sock)
 	return s
 }
@@ -177,7 +177,7 @@ func (s *sender) encode(rs []flow.Record) {
 		}
 		if s.isInterrupted() {
 			s.leave(rs[i:])
-			return
+			break
 		}
 		r := &rs[i]
 		if !s.live() {

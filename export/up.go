@@ -76,7 +76,7 @@ func (s *sender) judge(why Reason) {
 	case why.isDown():
 		s.downAt = time.Now()
 		s.e.setUp(false)
-		s.resolver.hurry()
+		s.names.hurry()
 	case why == None && !s.downAt.IsZero():
 		s.recover()
 	}

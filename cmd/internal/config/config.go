@@ -147,17 +147,16 @@ const Off time.Duration = -1
 
 // Exporter is a flow exporter: one collector and how it is served.
 type Exporter struct {
-	Name         string // unique; the destination where it is not given
-	Destination  string // host:port; "" with a File
-	File         File
-	Protocol     Protocol
-	Transport    Transport
-	Reconnect    time.Duration // all but UDP: from one attempt to connect to the next
-	ResolveAgain time.Duration // UDP: from one lookup of the destination's name to the next
-	TLS          Certificates
-	Source       netip.Addr // the zero Addr leaves it to the kernel
-	DSCP         int        // of the datagrams: 0 to 63
-	TTL          int        // of the datagrams: 1 to 255
+	Name        string // unique; the destination where it is not given
+	Destination string // host:port; "" with a File
+	File        File
+	Protocol    Protocol
+	Transport   Transport
+	Reconnect   time.Duration // all but UDP: from one attempt to connect to the next
+	TLS         Certificates
+	Source      netip.Addr // the zero Addr leaves it to the kernel
+	DSCP        int        // of the datagrams: 0 to 63
+	TTL         int        // of the datagrams: 1 to 255
 	// SourceID is NetFlow v9's Source ID or IPFIX's Observation Domain ID; 0
 	// derives one that is unique.
 	SourceID             uint32
@@ -175,6 +174,8 @@ type Exporter struct {
 	// V5SamplingMode has NetFlow v5's sampling field tell the mode, in the two bits above
 	// the interval.
 	V5SamplingMode bool
+	// ResolveAgain is the time from one lookup of the destination's name to the next, by UDP.
+	ResolveAgain time.Duration
 }
 
 // Options is how often each kind of options is announced, or Off. NetFlow v5 has none.
