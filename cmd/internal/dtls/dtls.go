@@ -32,6 +32,11 @@ var suites = []dtls.CipherSuiteID{
 // where it is encrypted: a record's and its own header (RFC 6347 §4.1, §4.2.2), nonce, tag.
 const handshakeHeaders = 13 + 12 + 8 + 16
 
+// settling is how long nothing is sent after a handshake. A server that is made of pion has
+// sent its Finished some time before it takes data, and loses what comes in between: the
+// templates.
+const settling = 100 * time.Millisecond
+
 // Handshake implements export.Handshaker. Of cfg it takes the certificates, the CAs, the
 // server's name, VerifyConnection, and KeyLogWriter.
 func (Client) Handshake(ctx context.Context, conn *net.UDPConn, size int, cfg *tls.Config) (net.Conn, error) {
@@ -62,6 +67,10 @@ func (Client) Handshake(ctx context.Context, conn *net.UDPConn, size int, cfg *t
 	}
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, err
+	}
+	select {
+	case <-time.After(settling):
+	case <-ctx.Done():
 	}
 	return secured{c, socket}, nil
 }
