@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"capture/kernel":   {"bpf", "cache/flow", "capture", "capture/link"},
 	"capture/link":     {},
 	"capture/pcapfile": {"cache/flow", "capture"},
+	"capture/synth":    {"cache/flow", "capture"},
 	"export":           {"cache/flow"},
 }
 
