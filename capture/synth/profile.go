@@ -76,7 +76,10 @@ type LengthRange struct{ Least, Most uint16 }
 
 // Bounds of a profile.
 const (
+	minConversations = 1e-6
 	maxConversations = 10_000_000
+	maxWeight        = 1e9
+	maxInterval      = 24 * time.Hour
 	maxTrain         = 1000
 	maxNetworks      = 256
 	maxAnswer        = 100
@@ -86,8 +89,8 @@ const (
 // Check returns what is wrong with p.
 func (p *Profile) Check() error {
 	switch {
-	case !(p.Conversations > 0 && p.Conversations <= maxConversations):
-		return fmt.Errorf("%v conversations a second: want more than 0, at most %d", p.Conversations, maxConversations)
+	case !(p.Conversations >= minConversations && p.Conversations <= maxConversations):
+		return fmt.Errorf("%v conversations a second: want %v to %d", p.Conversations, minConversations, maxConversations)
 	case !isShare(p.IPv6):
 		return fmt.Errorf("a share of %v of IPv6: want 0 to 1", p.IPv6)
 	case p.Day.Peak < 0 || p.Day.Peak >= 24*time.Hour:
@@ -114,6 +117,8 @@ func (p *Profile) Check() error {
 
 func isShare(x float64) bool { return x >= 0 && x <= 1 }
 
+func isWeight(x float64) bool { return x > 0 && x <= maxWeight }
+
 func (n *Network) check() error {
 	room := uint64(1) << min(n.Prefix.Addr().BitLen()-n.Prefix.Bits(), 63)
 	switch {
@@ -123,7 +128,7 @@ func (n *Network) check() error {
 		return fmt.Errorf("prefix %s: want an address and a length, with zeros behind it", n.Prefix)
 	case n.Interface == 0:
 		return errors.New("no interface")
-	case !(n.Weight > 0):
+	case !isWeight(n.Weight):
 		return fmt.Errorf("weight %v: want more than 0", n.Weight)
 	case n.Hosts == 0 || n.Hosts > max(room-1, 1):
 		return fmt.Errorf("%d hosts: %s has room for 1 to %d", n.Hosts, n.Prefix, max(room-1, 1))
@@ -133,7 +138,7 @@ func (n *Network) check() error {
 
 func (p *Profile) checkApplication(a *Application) error {
 	switch {
-	case !(a.Weight > 0):
+	case !isWeight(a.Weight):
 		return fmt.Errorf("weight %v: want more than 0", a.Weight)
 	case a.Protocol != flow.ProtocolTCP && a.Protocol != flow.ProtocolUDP && a.Protocol != flow.ProtocolICMP:
 		return fmt.Errorf("protocol %d: want TCP, UDP or ICMP", a.Protocol)
@@ -143,8 +148,8 @@ func (p *Profile) checkApplication(a *Application) error {
 		return fmt.Errorf("%v answers to a packet: want 0 to %d", a.Answer, maxAnswer)
 	case a.Train < 1 || a.Train > maxTrain:
 		return fmt.Errorf("trains of %d packets: want 1 to %d", a.Train, maxTrain)
-	case a.Interval <= 0:
-		return fmt.Errorf("interval of %v: want more than 0", a.Interval)
+	case a.Interval <= 0 || a.Interval > maxInterval:
+		return fmt.Errorf("interval of %v: want more than 0, at most %v", a.Interval, maxInterval)
 	case a.DSCP > 63:
 		return fmt.Errorf("DSCP %d: want 0 to 63", a.DSCP)
 	case !isShare(a.Reset):

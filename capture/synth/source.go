@@ -160,7 +160,7 @@ func (s *Source) rest(i uint32) {
 	if !s.classes[st.class].steady {
 		gap *= s.random.ExpFloat64()
 	}
-	st.due += flow.Time(max(gap, float64(slotWidth)))
+	st.due += flow.Time(min(max(gap, float64(slotWidth)), maxGap))
 	s.schedule(i)
 }
 

@@ -2,6 +2,7 @@ package synth
 
 import (
 	"errors"
+	"time"
 
 	"cacheflow/cache/flow"
 )
@@ -45,6 +46,9 @@ const (
 
 // run is a train that leaves in a slot; one of no packets is that of a stream which is due later.
 type run struct{ stream, packets uint32 }
+
+// maxGap is longer than anybody waits for a packet, 100 days: times must not overflow.
+const maxGap = 100 * 24 * float64(time.Hour)
 
 // maxStreams bounds the memory: 64 octets each, and some 20 for its places.
 const maxStreams = 1 << 22
