@@ -1,0 +1,92 @@
+package manifest
+
+import (
+	"net/netip"
+	"time"
+
+	"cacheflow/cache/flow"
+)
+
+// version is that of the format.
+const version = 1
+
+// Header says how the traffic was made.
+type Header struct {
+	Manifest int       `json:"manifest"` // the format's version
+	Profile  string    `json:"profile"`
+	Seed     uint64    `json:"seed"`
+	Protocol string    `json:"protocol"` // as --protocol has it
+	Start    time.Time `json:"start"`    // of the traffic, on its own time
+	Duration string    `json:"duration"`
+	Columns  []string  `json:"columns"` // of records
+}
+
+// Exporter is one router.
+type Exporter struct {
+	Exporter uint32     `json:"exporter"` // from 1
+	Address  netip.Addr `json:"address"`
+	Domain   uint32     `json:"domain"`
+	Boot     time.Time  `json:"boot"`
+}
+
+// Datagram is one export message.
+type Datagram struct {
+	Number   uint64 // of its exporter's, from 1
+	Exporter uint32
+	Sequence uint32
+	Time     int64 // milliseconds since 1970
+	Octets   int
+	Records  int // flow records
+}
+
+// Record is a flow record as a collector should show it.
+type Record struct {
+	Exporter                   uint32
+	Datagram                   uint64
+	Src, Dst                   netip.Addr
+	SrcPort, DstPort           uint16
+	Protocol, ToS              uint8
+	TCPFlags                   uint16
+	Input, Output              uint32
+	Packets, Octets            uint64
+	Start, End                 int64 // milliseconds since 1970
+	NextHop                    netip.Addr
+	SrcPrefixLen, DstPrefixLen uint8
+	Reason                     flow.EndReason
+}
+
+// columns are a record's, in the order in which appendRecord has them.
+var columns = []string{
+	"exporter", "datagram", "sourceAddress", "destinationAddress", "sourceTransportPort", "destinationTransportPort",
+	"protocolIdentifier", "ipClassOfService", "tcpControlBits", "ingressInterface", "egressInterface",
+	"packetDeltaCount", "octetDeltaCount", "flowStartMilliseconds", "flowEndMilliseconds",
+	"ipNextHop", "sourcePrefixLength", "destinationPrefixLength", "flowEndReason",
+}
+
+// Count is a number of records and what they carry.
+type Count struct {
+	Records uint64 `json:"records"`
+	Packets uint64 `json:"packets"`
+	Octets  uint64 `json:"octets"`
+}
+
+func (c *Count) add(r *Record) {
+	c.Records++
+	c.Packets += r.Packets
+	c.Octets += r.Octets
+}
+
+// End is how a manifest ends.
+type End string
+
+const (
+	Complete    End = "complete"
+	Interrupted End = "interrupted"
+)
+
+// Last is the last line.
+type Last struct {
+	End       End    `json:"end"`
+	Datagrams uint64 `json:"datagrams"`
+	Count
+}
