@@ -1,0 +1,217 @@
+package generate
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"time"
+
+	"cacheflow/cache"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+	"cacheflow/capture/synth"
+	"cacheflow/cmd/internal/manifest"
+	"cacheflow/export"
+)
+
+// router is one virtual router. In a round one goroutine has it to itself.
+type router struct {
+	manifest.Exporter
+	protocol export.Protocol
+	source   capture.Source
+	table    *cache.Table
+	session  *export.Session
+
+	batch []flow.Packet
+	held  []flow.Packet // what was read of batch and comes later than the round
+	ended bool          // the source has no more
+	end   flow.Time     // of the traffic
+	done  bool          // nothing will be sent any more
+
+	now        flow.Time     // of the session
+	open       []flow.Record // what the open message will carry, in order
+	datagrams  uint64
+	notCarried uint64
+	observed   uint64 // packets
+	failed     error
+	out        *output
+}
+
+// output is what one router sends in one round.
+type output struct {
+	data      []byte
+	datagrams []datagram
+	records   []manifest.Record
+	// notCarried counts the records that met the round's end without a message.
+	notCarried uint64
+}
+
+func (o *output) reset() {
+	o.data, o.datagrams, o.records, o.notCarried = o.data[:0], o.datagrams[:0], o.records[:0], 0
+}
+
+// datagram is one of them: data and records up to here, from where the one before it ends.
+type datagram struct {
+	manifest.Datagram
+	due           time.Time
+	data, records int
+}
+
+func newRouter(c *Config, number uint32) (*router, error) {
+	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, 256)}
+	start := since(r.Boot, c.Start)
+	r.end = start.Add(c.Duration)
+	source, err := synth.New(synth.Config{
+		Profile: c.Profile, Seed: c.Seed, Router: number, Start: start, End: r.end, Boot: r.Boot,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.source = source
+	table := c.Cache
+	table.Router, table.Seed, table.Emit = source, [2]uint64{c.Seed, uint64(number)}, r.export
+	if r.table, err = cache.New(table); err != nil {
+		return nil, err
+	}
+	r.session, err = export.NewSession(c.session(&r.Exporter), r.send)
+	return r, err
+}
+
+// flushed is how many flows a router ends in a round once its traffic is over, so that
+// the last round is no larger than others.
+const flushed = 4096
+
+// advance has the router meter and send what is due before a time, and put it into out.
+func (r *router) advance(until time.Time, out *output) {
+	r.out = out
+	horizon := since(r.Boot, until)
+	for !r.ended && r.meter(horizon) {
+	}
+	for r.table.Expire(horizon, 1024) == 1024 {
+	}
+	if r.ended && horizon >= r.end && r.table.Flush(flushed) == 0 {
+		r.session.Finish(r.now)
+		r.done = true
+	}
+	r.tick(horizon)
+}
+
+// meter gives packets to the cache; false where all that are left are later than the horizon.
+func (r *router) meter(horizon flow.Time) bool {
+	if len(r.held) == 0 {
+		n, _, err := r.source.Read(r.batch)
+		if err != nil {
+			r.ended = true
+			if !errors.Is(err, io.EOF) {
+				r.failed = err
+			}
+		}
+		r.held = r.batch[:n]
+	}
+	n := 0
+	for n < len(r.held) && r.held[n].Last < horizon {
+		n++
+	}
+	if n > 0 {
+		r.table.Observe(r.held[:n])
+		r.table.Expire(r.held[n-1].Last, 1024)
+		r.observed += uint64(n)
+		r.held = r.held[n:]
+	}
+	return len(r.held) == 0
+}
+
+// export takes a record that leaves the cache.
+func (r *router) export(record *flow.Record) {
+	r.tick(record.Expired)
+	if r.protocol != export.NetFlow5 {
+		r.append(record)
+		return
+	}
+	// The session would split what exceeds 32 bits; then nobody knew what is in which datagram.
+	part, parts := *record, max(1, parts32(record.Packets), parts32(record.Octets))
+	for i := range parts {
+		part.Packets, part.Octets = share(record.Packets, parts, i), share(record.Octets, parts, i)
+		r.append(&part)
+	}
+}
+
+func (r *router) append(record *flow.Record) {
+	r.open = append(r.open, *record)
+	if why := r.session.Append(record, r.now); why != export.None {
+		r.open = r.open[:len(r.open)-1]
+		r.notCarried++
+		r.out.notCarried++
+	}
+}
+
+// parts32 returns how many 32-bit counters n needs.
+func parts32(n uint64) uint64 { return (n + math.MaxUint32 - 1) / math.MaxUint32 }
+
+// share returns part i of n, evenly divided.
+func share(n, parts, i uint64) uint64 {
+	part := n / parts
+	if i < n%parts {
+		part++
+	}
+	return part
+}
+
+// tick moves the session's time on. What is due in between leaves when it is due.
+func (r *router) tick(t flow.Time) {
+	for due, ok := r.session.Due(); ok && due <= t; due, ok = r.session.Due() {
+		r.now = max(r.now, due)
+		r.session.Tick(r.now)
+	}
+	r.now = max(r.now, t)
+}
+
+// send is the session's sink. A message carries the oldest of the open records, as many as
+// it counts.
+func (r *router) send(m *export.Message) {
+	o := r.out
+	r.datagrams++
+	sequence, epoch := r.header(m.Data)
+	n := int(m.Flows.Records)
+	for i := range r.open[:n] {
+		o.records = append(o.records, r.record(&r.open[i], epoch))
+	}
+	r.open = r.open[:copy(r.open, r.open[n:])]
+	o.data = append(o.data, m.Data...)
+	due := r.Boot.Add(time.Duration(r.now))
+	o.datagrams = append(o.datagrams, datagram{
+		manifest.Datagram{
+			Number: r.datagrams, Exporter: r.Exporter.Exporter, Sequence: sequence, Time: due.UnixMilli(), Octets: len(m.Data), Records: n,
+		},
+		due, len(o.data), len(o.records),
+	})
+}
+
+// header returns a message's sequence number, and the wall time of sysUpTime 0 in milliseconds
+// as a collector computes it.
+func (r *router) header(b []byte) (sequence uint32, epoch int64) {
+	be := binary.BigEndian
+	epoch = r.Boot.UnixMilli()
+	switch r.protocol {
+	case export.NetFlow5:
+		return be.Uint32(b[16:]), epoch
+	case export.NetFlow9: // whole seconds, and sysUpTime in milliseconds
+		return be.Uint32(b[12:]), int64(be.Uint32(b[8:]))*1000 - int64(be.Uint32(b[4:]))
+	}
+	return be.Uint32(b[8:]), epoch
+}
+
+// record returns what the manifest says of a record of the message under way.
+func (r *router) record(f *flow.Record, epoch int64) manifest.Record {
+	m := manifest.Record{
+		Exporter: r.Exporter.Exporter, Datagram: r.datagrams, Src: f.SrcAddr(), Dst: f.DstAddr(), SrcPort: f.SrcPort, DstPort: f.DstPort,
+		Protocol: f.Protocol, ToS: f.ToS, TCPFlags: f.TCPFlags, Input: f.Input, Output: f.Egress, Packets: f.Packets, Octets: f.Octets,
+		Start: epoch + int64(f.First.Milliseconds()), End: epoch + int64(f.Last.Milliseconds()),
+		SrcPrefixLen: f.SrcPrefixLen, DstPrefixLen: f.DstPrefixLen, Reason: f.End,
+	}
+	if f.NextHop != [16]byte{} {
+		m.NextHop = f.NextHopAddr()
+	}
+	return m
+}
