@@ -27,6 +27,7 @@ type generateFlags struct {
 	start, pace, manifest         string
 	list, own                     bool
 	print                         string
+	faults                        []string
 	routers, rate, entries        int
 	seed                          uint64
 	length, active, inactive      time.Duration
@@ -64,6 +65,7 @@ func newGenerate() *cobra.Command {
 	flags.StringVar(&f.pace, "pace", "fast", "fast; real, or xN for N times as fast as the traffic's time; or N/s for N records a second")
 	flags.IntVar(&f.rate, "export-rate", 0, "the most datagrams a second of all routers together (default 4000; 1000 to another host)")
 	flags.BoolVar(&f.own, "i-own-this-network", false, "allow an --export-rate above 1000 to another host")
+	flags.StringArrayVar(&f.faults, "fault", nil, "do to a `share` of the datagrams: drop=1%, duplicate=1% or reorder=1%, with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as gzip of JSON lines")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
 	flags.DurationVar(&f.active, "active", 30*time.Minute, "active timeout")
@@ -138,6 +140,13 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 		Profile: &p.Profile, Name: f.profile, Seed: f.seed, Routers: f.routers, Duration: f.length,
 		Cache:  cache.Config{Entries: f.entries, Active: f.active, Inactive: f.inactive, Linger: time.Second},
 		Export: export.Config{Protocol: protocol},
+	}
+	for _, text := range f.faults {
+		fault, err := generate.ParseFault(text)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Faults = append(cfg.Faults, fault)
 	}
 	if f.source != "" {
 		if cfg.Sources, err = generate.ParseSources(f.source, f.routers); err != nil {
@@ -230,6 +239,9 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 	fmt.Fprintf(c.ErrOrStderr(), "%d routers sent %d records in %d datagrams, %d octets, %v of traffic in %v (%.0f records/s)\n",
 		cfg.Routers, stats.Records, stats.Datagrams, stats.Octets, stats.Passed.Round(time.Second), took.Round(time.Millisecond),
 		float64(stats.Records)/max(took.Seconds(), 1e-3))
+	if stats.Faults > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d of the datagrams met a fault on purpose\n", stats.Faults)
+	}
 	if stats.NotCarried > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d records were not sent: NetFlow v5 carries IPv4 only\n", stats.NotCarried)
 	}

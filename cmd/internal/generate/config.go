@@ -35,6 +35,8 @@ type Config struct {
 	// kernel.
 	Sources []netip.Addr
 	Pace    Pace
+	// Faults are done on purpose; a datagram has the first one that hits it.
+	Faults []Fault
 	// Send sends a datagram of a router, counted from 0, which it must copy; an error ends all.
 	Send func(router int, datagram []byte) error
 	// Manifest is where the manifest goes; nil writes none.
@@ -50,9 +52,11 @@ const MaxRouters = 1<<16 - 1
 type Stats struct {
 	// Passed is how much of the traffic's time.
 	Passed    time.Duration
-	Datagrams uint64
+	Datagrams uint64 // those that were dropped on purpose among them
 	Records   uint64
 	Octets    uint64 // of datagrams
+	// Faults counts the datagrams that a fault hit.
+	Faults uint64
 	// NotCarried counts records that the protocol cannot carry.
 	NotCarried uint64
 }
@@ -67,6 +71,11 @@ func (c *Config) check() error {
 		return errors.New("the start must be a whole second, later than January 1970")
 	case len(c.Sources) != 0 && len(c.Sources) < c.Routers:
 		return fmt.Errorf("%d source addresses for %d routers", len(c.Sources), c.Routers)
+	}
+	for i := range c.Faults {
+		if err := c.Faults[i].check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type generator struct {
 	cfg     Config
 	routers []*router
 	pacer   *pacer
+	faults  *faults
 	truth   *manifest.Writer
 	stats   Stats
 }
@@ -46,7 +47,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	if err := c.check(); err != nil {
 		return Stats{}, err
 	}
-	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start)}
+	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), faults: newFaults(c.Faults, c.Seed)}
 	var exporters []manifest.Exporter
 	for n := range c.Routers {
 		r, err := newRouter(&g.cfg, uint32(n+1))
@@ -58,10 +59,13 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	}
 	if c.Manifest != nil {
 		g.truth = manifest.NewWriter(c.Manifest, manifest.Header{
-			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(),
+			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(), Faults: c.faults(),
 		}, exporters)
 	}
 	err := g.run(ctx)
+	for router := range c.Routers { // they are in the manifest
+		err = errors.Join(err, g.faults.release(c.Send, router))
+	}
 	end := manifest.Complete
 	if ctx.Err() != nil || err != nil {
 		end = manifest.Interrupted
@@ -73,6 +77,14 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		err = errors.Join(err, g.truth.Close(end))
 	}
 	return g.stats, err
+}
+
+// faults are those of the configuration, for the manifest.
+func (c *Config) faults() (texts []string) {
+	for i := range c.Faults {
+		texts = append(texts, c.Faults[i].String())
+	}
+	return texts
 }
 
 // run sends one round while the next one is made.
@@ -171,7 +183,9 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		if err := g.pacer.wait(ctx, d); err != nil {
 			return err
 		}
-		if err := g.cfg.Send(p.router, out.data[p.data:d.data]); err != nil {
+		at := d.due.Sub(g.cfg.Start)
+		d.Fault = g.faults.of(d, at)
+		if err := g.faults.send(g.cfg.Send, p.router, out.data[p.data:d.data], d.Fault); err != nil {
 			return err
 		}
 		if g.truth != nil {
@@ -182,7 +196,10 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		g.stats.Datagrams++
 		g.stats.Records += uint64(d.Records)
 		g.stats.Octets += uint64(d.Octets)
-		g.stats.Passed = min(d.due.Sub(g.cfg.Start), g.cfg.Duration)
+		g.stats.Passed = min(at, g.cfg.Duration)
+		if d.Fault != "" {
+			g.stats.Faults++
+		}
 		if g.cfg.Progress != nil {
 			g.cfg.Progress(&g.stats)
 		}

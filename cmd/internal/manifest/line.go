@@ -13,6 +13,9 @@ func appendDatagram(b []byte, d *Datagram) []byte {
 	b = strconv.AppendInt(append(b, `,"time":`...), d.Time, 10)
 	b = strconv.AppendInt(append(b, `,"octets":`...), int64(d.Octets), 10)
 	b = strconv.AppendInt(append(b, `,"records":`...), int64(d.Records), 10)
+	if d.Fault != "" {
+		b = append(append(append(b, `,"fault":"`...), d.Fault...), '"')
+	}
 	return append(b, "}\n"...)
 }
 

@@ -18,7 +18,8 @@ type Header struct {
 	Protocol string    `json:"protocol"` // as --protocol has it
 	Start    time.Time `json:"start"`    // of the traffic, on its own time
 	Duration string    `json:"duration"`
-	Columns  []string  `json:"columns"` // of records
+	Faults   []string  `json:"faults,omitempty"` // on purpose, as --fault has them
+	Columns  []string  `json:"columns"`          // of records
 }
 
 // Exporter is one router.
@@ -37,7 +38,17 @@ type Datagram struct {
 	Time     int64 // milliseconds since 1970
 	Octets   int
 	Records  int // flow records
+	Fault    Fault
 }
+
+// Fault is what was done to a datagram on purpose; "" for nothing.
+type Fault string
+
+const (
+	Drop      Fault = "drop"      // it was not sent
+	Duplicate Fault = "duplicate" // it was sent twice
+	Reorder   Fault = "reorder"   // it was sent behind the exporter's next one
+)
 
 // Record is a flow record as a collector should show it.
 type Record struct {
@@ -53,6 +64,7 @@ type Record struct {
 	NextHop                    netip.Addr
 	SrcPrefixLen, DstPrefixLen uint8
 	Reason                     flow.EndReason
+	Fault                      Fault // its datagram's; not a column
 }
 
 // columns are a record's, in the order in which appendRecord has them.

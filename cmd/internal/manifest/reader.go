@@ -23,6 +23,7 @@ type Reader struct {
 	r       *bufio.Reader
 	line    int
 	records uint64
+	faulty  Fault // what was done to the datagram of the records that follow
 	last    *Last
 }
 
@@ -84,7 +85,12 @@ func (m *Reader) Next(r *Record) error {
 				return m.fault(err)
 			}
 			m.records++
+			r.Fault = m.faulty
 			return nil
+		case bytes.HasPrefix(text, []byte(`{"datagram":`)):
+			if err := m.datagram(text); err != nil {
+				return m.fault(err)
+			}
 		case bytes.HasPrefix(text, []byte(`{"end":`)):
 			m.last = new(Last)
 			if err := json.Unmarshal(text, m.last); err != nil {
@@ -92,6 +98,18 @@ func (m *Reader) Next(r *Record) error {
 			}
 		}
 	}
+}
+
+// datagram notes the fault, which few datagrams have.
+func (m *Reader) datagram(text []byte) error {
+	m.faulty = ""
+	if !bytes.Contains(text, []byte(`"fault":`)) {
+		return nil
+	}
+	var d struct{ Fault Fault }
+	err := json.Unmarshal(text, &d)
+	m.faulty = d.Fault
+	return err
 }
 
 // Last returns the last line, once Next has returned io.EOF.

@@ -42,6 +42,9 @@ type Count struct {
 	Missing    uint64 `json:"missing"`
 	Duplicated uint64 `json:"duplicated"`
 	Altered    uint64 `json:"altered"`
+	// ByFault counts those of the missing and duplicated ones whose datagram was dropped or
+	// duplicated on purpose.
+	ByFault uint64 `json:"byFault"`
 }
 
 // Result is the outcome of a comparison.
@@ -54,6 +57,11 @@ type Result struct {
 
 // Complete reports whether the collector has what was sent and nothing else.
 func (r *Result) Complete() bool { return len(r.Differences) == 0 }
+
+// Explained reports whether there are no differences but those that faults on purpose made.
+func (r *Result) Explained() bool {
+	return r.Unexpected == 0 && r.Total.Missing+r.Total.Duplicated+r.Total.Altered == r.Total.ByFault
+}
 
 // Compare compares what was sent with what a collector has. It changes the order of both, and
 // takes from them what is not shown.
@@ -90,6 +98,7 @@ func (c *Count) add(o *Count) {
 	c.Missing += o.Missing
 	c.Duplicated += o.Duplicated
 	c.Altered += o.Altered
+	c.ByFault += o.ByFault
 }
 
 type comparison struct {
@@ -184,8 +193,7 @@ func (c *comparison) match(sent, stored []manifest.Record) (missing, extra []*ma
 			missing = append(missing, &sent[i])
 			i++
 		case i > 0 && c.compare(sent[i-1], stored[j]) == 0: // all of its like have been found
-			c.exporter(&sent[i-1]).Duplicated++
-			c.Differences = append(c.Differences, Difference{Kind: Duplicated, Want: &sent[i-1], Got: &stored[j]})
+			c.duplicated(&sent[i-1], &stored[j])
 			j++
 		default:
 			extra = append(extra, &stored[j])
@@ -233,10 +241,27 @@ func (c *comparison) pair(missing, extra []*manifest.Record) {
 	}
 	for _, left := range candidates {
 		for _, want := range left {
-			c.exporter(want).Missing++
-			c.Differences = append(c.Differences, Difference{Kind: Missing, Want: want})
+			c.missing(want)
 		}
 	}
+}
+
+func (c *comparison) missing(want *manifest.Record) {
+	x := c.exporter(want)
+	x.Missing++
+	if want.Fault == manifest.Drop {
+		x.ByFault++
+	}
+	c.Differences = append(c.Differences, Difference{Kind: Missing, Want: want})
+}
+
+func (c *comparison) duplicated(want, got *manifest.Record) {
+	x := c.exporter(want)
+	x.Duplicated++
+	if want.Fault == manifest.Duplicate {
+		x.ByFault++
+	}
+	c.Differences = append(c.Differences, Difference{Kind: Duplicated, Want: want, Got: got})
 }
 
 func (c *comparison) differing(want, got *manifest.Record) (names []string) {

@@ -62,8 +62,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"exporter                       sent   complete    missing duplicated    altered\n",
-		"all                             506        504          1          1          1\n",
+		"exporter                       sent   complete    missing duplicated    altered   by fault\n",
+		"all                             506        504          1          1          1          0\n",
 		"missing: exporter 1, datagram 2: 10.1.1.81:49358 > 198.18.0.9:443 protocol 6, 6 packets, 826 octets, 2026-01-01T12:00:00.027Z to 2026-01-01T12:00:00.138Z\n",
 		"; packetDeltaCount is 9", "duplicated: exporter",
 	} {

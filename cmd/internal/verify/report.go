@@ -20,9 +20,9 @@ const shownLines = 20
 // WriteText writes a report for a person: exporters that differ, and examples.
 func (r *Result) WriteText(w io.Writer, all []manifest.Exporter) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-24s %10s %10s %10s %10s %10s\n", "exporter", "sent", "complete", "missing", "duplicated", "altered")
+	fmt.Fprintf(&b, "%-24s %10s %10s %10s %10s %10s %10s\n", "exporter", "sent", "complete", "missing", "duplicated", "altered", "by fault")
 	row := func(name string, c *Count) {
-		fmt.Fprintf(&b, "%-24s %10d %10d %10d %10d %10d\n", name, c.Sent, c.Complete, c.Missing, c.Duplicated, c.Altered)
+		fmt.Fprintf(&b, "%-24s %10d %10d %10d %10d %10d %10d\n", name, c.Sent, c.Complete, c.Missing, c.Duplicated, c.Altered, c.ByFault)
 	}
 	alike := 0
 	for _, number := range slices.Sorted(maps.Keys(r.Exporters)) {
@@ -39,8 +39,11 @@ func (r *Result) WriteText(w io.Writer, all []manifest.Exporter) error {
 	for _, k := range []Kind{Missing, Duplicated, Altered, Unexpected} {
 		r.examples(&b, k)
 	}
-	if r.Complete() {
+	switch {
+	case r.Complete():
 		b.WriteString("complete: the collector has what was sent, and nothing else\n")
+	case r.Explained():
+		b.WriteString("all differences are those of the faults on purpose\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -91,7 +94,11 @@ func (d *Difference) String() string {
 	text := fmt.Sprintf("%s > %s protocol %d, %d packets, %d octets, %s to %s", netip.AddrPortFrom(r.Src, r.SrcPort), netip.AddrPortFrom(r.Dst, r.DstPort),
 		r.Protocol, r.Packets, r.Octets, stamp(r.Start), stamp(r.End))
 	if d.Want != nil {
-		text = fmt.Sprintf("exporter %d, datagram %d: %s", r.Exporter, r.Datagram, text)
+		of := ""
+		if r.Fault != "" {
+			of = fmt.Sprintf(" (%s)", r.Fault)
+		}
+		text = fmt.Sprintf("exporter %d, datagram %d%s: %s", r.Exporter, r.Datagram, of, text)
 	}
 	for _, name := range d.Fields {
 		want, got := valueOf(name, d.Want), valueOf(name, d.Got)
@@ -152,6 +159,8 @@ type jsonDifference struct {
 	Sent   *jsonRecord `json:"sent,omitempty"`
 	Stored *jsonRecord `json:"stored,omitempty"`
 	Fields []string    `json:"fields,omitempty"`
+	// Fault is what was done on purpose to the datagram that it was sent in.
+	Fault manifest.Fault `json:"fault,omitempty"`
 }
 
 type jsonExporter struct {
@@ -162,19 +171,20 @@ type jsonExporter struct {
 // WriteJSON writes all of it as one object.
 func (r *Result) WriteJSON(w io.Writer) error {
 	out := struct {
-		Complete bool `json:"complete"`
+		Complete  bool `json:"complete"`
+		Explained bool `json:"explained"`
 		Count
 		Unexpected  uint64           `json:"unexpected"`
 		Exporters   []jsonExporter   `json:"exporters"`
 		Differences []jsonDifference `json:"differences"`
-	}{r.Complete(), r.Total, r.Unexpected, []jsonExporter{}, []jsonDifference{}}
+	}{r.Complete(), r.Explained(), r.Total, r.Unexpected, []jsonExporter{}, []jsonDifference{}}
 	for number, c := range r.Exporters {
 		out.Exporters = append(out.Exporters, jsonExporter{number, *c})
 	}
 	slices.SortFunc(out.Exporters, func(a, b jsonExporter) int { return cmp.Compare(a.Exporter, b.Exporter) })
 	for i := range r.Differences {
 		d := &r.Differences[i]
-		out.Differences = append(out.Differences, jsonDifference{d.Kind, newJSONRecord(d.Want), newJSONRecord(d.Got), d.Fields})
+		out.Differences = append(out.Differences, jsonDifference{d.Kind, newJSONRecord(d.Want), newJSONRecord(d.Got), d.Fields, d.record().Fault})
 	}
 	return json.NewEncoder(w).Encode(&out)
 }

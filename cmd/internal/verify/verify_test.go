@@ -54,7 +54,7 @@ func read(t testing.TB, r io.Reader) (all truth) {
 }
 
 // generated has three routers send an office's traffic.
-func generated(t testing.TB, protocol export.Protocol, sources string, send func(router int, data []byte) error) truth {
+func generated(t testing.TB, protocol export.Protocol, sources string, send func(router int, data []byte) error, faults ...generate.Fault) truth {
 	t.Helper()
 	p, err := profile.Load("office")
 	if err != nil {
@@ -64,7 +64,7 @@ func generated(t testing.TB, protocol export.Protocol, sources string, send func
 	c := generate.Config{
 		Profile: &p.Profile, Seed: 3, Routers: 3, Start: time.Date(2026, 1, 1, 11, 0, 0, 0, time.UTC), Duration: 20 * time.Second,
 		Cache:  cache.Config{Entries: 4096, Active: 10 * time.Second, Inactive: 5 * time.Second, Linger: time.Second},
-		Export: export.Config{Protocol: protocol}, Send: send, Manifest: &out, Pace: generate.Pace{Datagrams: 2000},
+		Export: export.Config{Protocol: protocol}, Send: send, Manifest: &out, Pace: generate.Pace{Datagrams: 2000}, Faults: faults,
 	}
 	if c.Sources, err = generate.ParseSources(sources, c.Routers); err != nil {
 		t.Fatal(err)
@@ -235,34 +235,37 @@ func TestTampering(t *testing.T) {
 	}
 }
 
-// What one of a hundred datagrams carried is named exactly when it does not arrive.
-func TestLostDatagrams(t *testing.T) {
-	var ipfix bytes.Buffer
-	n := 0
-	lost := map[[2]uint64]bool{} // exporter and datagram
-	count := [3]uint64{}
-	all := generated(t, export.IPFIX, "127.0.1.0/24", func(router int, data []byte) error {
-		count[router]++
-		if n++; n%100 == 50 {
-			lost[[2]uint64{uint64(router + 1), count[router]}] = true
-			return nil
-		}
-		ipfix.Write(data)
-		return nil
-	})
-	r := compare(t, all, ipfix.Bytes())
-	want := uint64(0)
+// What faults dropped and duplicated is named exactly, of what nfcapd stored; reordering costs nothing.
+func TestFaults(t *testing.T) {
+	n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
+	addresses, _ := generate.ParseSources("127.0.1.0/24", 3)
+	sockets, err := generate.Dial(n.Address, addresses, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sockets.Close()
+	all := generated(t, export.NetFlow9, "127.0.1.0/24", sockets.Send,
+		generate.Fault{Kind: manifest.Drop, Share: 0.02, From: time.Second}, // templates arrive
+		generate.Fault{Kind: manifest.Duplicate, Share: 0.02}, generate.Fault{Kind: manifest.Reorder, Share: 0.02, From: time.Second})
+	n.Stop()
+	r := compare(t, all, n.Print("csv"))
+	want := map[verify.Kind]uint64{}
 	for i := range all.records {
-		if lost[[2]uint64{uint64(all.records[i].Exporter), all.records[i].Datagram}] {
-			want++
+		switch all.records[i].Fault {
+		case manifest.Drop:
+			want[verify.Missing]++
+		case manifest.Duplicate:
+			want[verify.Duplicated]++
 		}
 	}
-	if want == 0 || r.Total.Missing != want || len(r.Differences) != int(want) {
-		t.Errorf("%d records are missing of %d that were lost, and %d differences", r.Total.Missing, want, len(r.Differences))
+	if want[verify.Missing] == 0 || want[verify.Duplicated] == 0 || r.Total.Missing != want[verify.Missing] || r.Total.Duplicated != want[verify.Duplicated] ||
+		r.Total.ByFault != r.Total.Missing+r.Total.Duplicated || !r.Explained() || r.Complete() {
+		t.Errorf("%+v instead of %v: %v", r.Total, want, r.Differences[:min(5, len(r.Differences))])
 	}
-	for _, d := range r.Differences {
-		if d.Kind != verify.Missing || !lost[[2]uint64{uint64(d.Want.Exporter), d.Want.Datagram}] {
-			t.Fatalf("%s: %s", d.Kind, &d)
+	for i := range r.Differences {
+		d := &r.Differences[i]
+		if d.Kind == verify.Missing && d.Want.Fault != manifest.Drop || d.Kind == verify.Duplicated && d.Want.Fault != manifest.Duplicate {
+			t.Fatalf("%s: %s", d.Kind, d)
 		}
 	}
 }
