@@ -152,6 +152,30 @@ func TestConnectionsAreTCP(t *testing.T) {
 	}
 }
 
+// Trains keep their interval, be it shorter or longer than the wheel of slots.
+func TestSteadyIntervals(t *testing.T) {
+	for _, interval := range []time.Duration{20 * time.Millisecond, 3 * time.Second, 10 * time.Second} {
+		c := config(1, 1, time.Hour, 25*interval)
+		c.Profile.Conversations = 20 / (25 * interval).Seconds()
+		a := &c.Profile.Applications[0]
+		a.Protocol, a.Packets, a.Steady, a.Train, a.Interval = flow.ProtocolUDP, synth.Distribution{Least: 40, Most: 40}, true, 2, interval
+		a.Answer = 1
+		last, gaps := map[flow.Key]flow.Time{}, 0
+		for _, p := range read(t, open(t, c), 256) {
+			if before, ok := last[p.Key]; ok && p.First.Sub(before) > 2*time.Millisecond { // else of one train
+				if gap := p.First.Sub(before); gap < interval-3*time.Millisecond || gap > interval+3*time.Millisecond {
+					t.Fatalf("%v instead of %v", gap, interval)
+				}
+				gaps++
+			}
+			last[p.Key] = p.First
+		}
+		if gaps < 100 {
+			t.Errorf("%d intervals of %v only", gaps, interval)
+		}
+	}
+}
+
 // The route of a flow is that of its networks.
 func TestLookup(t *testing.T) {
 	s := open(t, config(1, 1, time.Hour, time.Second))

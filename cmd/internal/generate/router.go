@@ -33,7 +33,6 @@ type router struct {
 	open       []flow.Record // what the open message will carry, in order
 	datagrams  uint64
 	notCarried uint64
-	observed   uint64 // packets
 	failed     error
 	out        *output
 }
@@ -116,7 +115,6 @@ func (r *router) meter(horizon flow.Time) bool {
 	if n > 0 {
 		r.table.Observe(r.held[:n])
 		r.table.Expire(r.held[n-1].Last, 1024)
-		r.observed += uint64(n)
 		r.held = r.held[n:]
 	}
 	return len(r.held) == 0

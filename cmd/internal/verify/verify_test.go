@@ -85,6 +85,16 @@ func store(t testing.TB, text []byte) string {
 	return path
 }
 
+// tells reports whether a file tells exporters apart.
+func tells(t testing.TB, all truth, text []byte) bool {
+	t.Helper()
+	s, err := verify.ReadFile(store(t, text), all.exporters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Shows.Exporter
+}
+
 // compare compares a file with the manifest.
 func compare(t testing.TB, all truth, text []byte) *verify.Result {
 	t.Helper()
@@ -121,7 +131,13 @@ func TestNfdump(t *testing.T) {
 				all := generated(t, protocol, sources, sockets.Send)
 				n.Stop()
 				for _, format := range []string{"csv", "json"} {
-					t.Run(format, func(t *testing.T) { wantComplete(t, compare(t, all, n.Print(format)), all) })
+					t.Run(format, func(t *testing.T) {
+						text := n.Print(format)
+						wantComplete(t, compare(t, all, text), all)
+						if want := format == "csv" && protocol != export.IPFIX || sources != "127.0.0.1"; tells(t, all, text) != want {
+							t.Errorf("it tells exporters apart: %v", !want)
+						}
+					})
 				}
 			})
 		}
@@ -140,8 +156,14 @@ func TestOwnFormats(t *testing.T) {
 	if err := out.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("JSON lines", func(t *testing.T) { wantComplete(t, compare(t, all, lines.Bytes()), all) })
-	t.Run("IPFIX", func(t *testing.T) { wantComplete(t, compare(t, all, ipfix.Bytes()), all) })
+	for name, text := range map[string][]byte{"JSON lines": lines.Bytes(), "IPFIX": ipfix.Bytes()} {
+		t.Run(name, func(t *testing.T) {
+			wantComplete(t, compare(t, all, text), all)
+			if tells(t, all, text) != (name == "IPFIX") {
+				t.Error("it tells exporters apart, or does not, other than its format does")
+			}
+		})
+	}
 	t.Run("live", func(t *testing.T) {
 		conn, err := collector.Listen("127.0.0.1:0")
 		if err != nil {
