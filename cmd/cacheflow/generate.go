@@ -228,6 +228,7 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 	}
 	var passed time.Duration
 	bar := newProgress(c.ErrOrStderr(), "records", func() (int64, int64) { return int64(passed), int64(cfg.Duration) })
+	bar.every = 1 // datagrams may be few
 	cfg.Progress = func(s *generate.Stats) {
 		passed = s.Passed
 		bar.update(s.Records)

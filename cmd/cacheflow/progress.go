@@ -19,6 +19,7 @@ type progress struct {
 	next     time.Time
 	count    uint64 // of units
 	calls    uint
+	every    uint // of how many calls one looks at the clock
 }
 
 // newProgress returns a bar for w that counts units; position tells how far the input is
@@ -27,13 +28,13 @@ func newProgress(w io.Writer, unit string, position func() (read, total int64)) 
 	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		w = nil
 	}
-	return &progress{w: w, unit: unit, position: position, start: time.Now()}
+	return &progress{w: w, unit: unit, position: position, start: time.Now(), every: 64}
 }
 
-// update is called after each batch; it draws five times a second.
+// update is called after each batch; it draws five times a second at most.
 func (p *progress) update(count uint64) {
 	p.count = count
-	if p.calls++; p.w == nil || p.calls%64 != 0 {
+	if p.calls++; p.w == nil || p.calls%p.every != 0 {
 		return
 	}
 	if now := time.Now(); now.After(p.next) {
