@@ -63,16 +63,13 @@ func (r *Result) Explained() bool {
 	return r.Unexpected == 0 && r.Total.Missing+r.Total.Duplicated+r.Total.Altered == r.Total.ByFault
 }
 
-// Compare compares what was sent with what a collector has. It changes the order of both, and
-// takes from them what is not shown.
+// Compare compares what was sent with what a collector has. It takes from both what is not shown.
 func Compare(sent, stored []manifest.Record, shows Shows) *Result {
 	c := comparison{shows: shows, Result: Result{Exporters: map[uint32]*Count{}}}
-	c.order(sent)
-	c.order(stored)
 	for i := range sent {
 		c.exporter(&sent[i]).Sent++
 	}
-	missing, extra := c.match(sent, stored)
+	missing, extra := c.match(c.order(sent), c.order(stored))
 	c.pair(missing, extra)
 	slices.SortStableFunc(c.Differences, func(a, b Difference) int {
 		x, y := a.record(), b.record()
@@ -115,10 +112,12 @@ func (c *comparison) exporter(r *manifest.Record) *Count {
 	return x
 }
 
-// order takes from records what is not compared, and sorts them.
-func (c *comparison) order(rs []manifest.Record) {
+// order takes from records what is not compared, and returns them sorted.
+func (c *comparison) order(rs []manifest.Record) []*manifest.Record {
+	sorted := make([]*manifest.Record, len(rs))
 	for i := range rs {
 		r := &rs[i]
+		sorted[i] = r
 		r.TCPFlags &= 0xff // the ninth is exported by wish only
 		if !c.shows.ToS {
 			r.ToS = 0
@@ -136,20 +135,24 @@ func (c *comparison) order(rs []manifest.Record) {
 			r.Start, r.End = r.Start/1000*1000, r.End/1000*1000
 		}
 	}
-	slices.SortFunc(rs, c.compare)
+	slices.SortFunc(sorted, c.compare)
+	return sorted
 }
 
 // compare orders records by all that is compared, what pairs them first.
-func (c *comparison) compare(a, b manifest.Record) int {
-	if n := cmp.Or(
-		a.Src.Compare(b.Src), a.Dst.Compare(b.Dst), cmp.Compare(a.SrcPort, b.SrcPort), cmp.Compare(a.DstPort, b.DstPort),
-		cmp.Compare(a.Protocol, b.Protocol),
-	); n != 0 {
+func (c *comparison) compare(a, b *manifest.Record) int {
+	if n := a.Src.Compare(b.Src); n != 0 {
+		return n
+	}
+	if n := a.Dst.Compare(b.Dst); n != 0 {
+		return n
+	}
+	if n := cmp.Or(cmp.Compare(a.SrcPort, b.SrcPort), cmp.Compare(a.DstPort, b.DstPort), cmp.Compare(a.Protocol, b.Protocol)); n != 0 {
 		return n
 	}
 	for i := range fields {
 		if f := &fields[i]; f.name != "exporter" || c.shows.Exporter {
-			if n := cmp.Compare(f.value(&a), f.value(&b)); n != 0 {
+			if n := cmp.Compare(f.value(a), f.value(b)); n != 0 {
 				return n
 			}
 		}
@@ -176,7 +179,7 @@ var fields = []field{
 }
 
 // match finds the records that are equal, and those that are there once more. Both are sorted.
-func (c *comparison) match(sent, stored []manifest.Record) (missing, extra []*manifest.Record) {
+func (c *comparison) match(sent, stored []*manifest.Record) (missing, extra []*manifest.Record) {
 	i, j := 0, 0
 	for i < len(sent) || j < len(stored) {
 		order := -1
@@ -187,16 +190,16 @@ func (c *comparison) match(sent, stored []manifest.Record) (missing, extra []*ma
 		}
 		switch {
 		case order == 0:
-			c.exporter(&sent[i]).Complete++
+			c.exporter(sent[i]).Complete++
 			i, j = i+1, j+1
 		case order < 0:
-			missing = append(missing, &sent[i])
+			missing = append(missing, sent[i])
 			i++
 		case i > 0 && c.compare(sent[i-1], stored[j]) == 0: // all of its like have been found
-			c.duplicated(&sent[i-1], &stored[j])
+			c.duplicated(sent[i-1], stored[j])
 			j++
 		default:
-			extra = append(extra, &stored[j])
+			extra = append(extra, stored[j])
 			j++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,7 +103,7 @@ func compare(t testing.TB, all truth, text []byte) *verify.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent := append([]manifest.Record(nil), all.records...) // Compare changes it
+	sent := slices.Clone(all.records) // Compare changes them
 	return verify.Compare(sent, s.Records, s.Shows)
 }
 
