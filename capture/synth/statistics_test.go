@@ -20,6 +20,9 @@ import (
 // records meters a profile from midnight on, and returns what leaves a cache that holds it.
 func records(t *testing.T, p *synth.Profile, length time.Duration) (all []flow.Record) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs much traffic")
+	}
 	s := open(t, synth.Config{Profile: p, Seed: 5, End: flow.Time(length)})
 	table, err := cache.New(cache.Config{
 		Entries: 1 << 17, Active: cache.MaxTimeout, Inactive: time.Minute, Linger: time.Second, Router: s,

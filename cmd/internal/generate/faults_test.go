@@ -40,6 +40,9 @@ func faulty(t *testing.T, r io.Reader) map[manifest.Fault]int {
 
 // Faults hit their share, of the datagrams that they are about, and the manifest says which.
 func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute of traffic is too little for a share of a third of it")
+	}
 	c := config(t, "office", export.NetFlow9)
 	whole := run(t, t.Context(), c)
 	n := float64(len(whole.datagrams))

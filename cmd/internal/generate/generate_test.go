@@ -50,8 +50,12 @@ func config(t testing.TB, name string, protocol export.Protocol) generate.Config
 	if err != nil {
 		t.Fatal(err)
 	}
+	length := 90 * time.Second
+	if testing.Short() {
+		length = 30 * time.Second
+	}
 	return generate.Config{
-		Profile: &p.Profile, Name: name, Seed: 7, Routers: 3, Start: start, Duration: 90 * time.Second,
+		Profile: &p.Profile, Name: name, Seed: 7, Routers: 3, Start: start, Duration: length,
 		Cache:  cache.Config{Entries: 4096, Active: 30 * time.Second, Inactive: 15 * time.Second, Linger: time.Second},
 		Export: export.Config{Protocol: protocol},
 	}
@@ -154,7 +158,7 @@ func TestManifestIsTrue(t *testing.T) {
 			if s.stats.NotCarried > 0 != (protocol == export.NetFlow5) {
 				t.Errorf("%d records not carried", s.stats.NotCarried)
 			}
-			if len(all) < 10_000 {
+			if len(all) < 5_000 {
 				t.Fatalf("%d records only", len(all))
 			}
 			flows, err := judge.Goflow2(s.datagrams)
@@ -200,7 +204,7 @@ func TestRoutersAreApart(t *testing.T) {
 func TestOrderOfTime(t *testing.T) {
 	for _, conversations := range []float64{60, 0.1} {
 		c := config(t, "office", export.NetFlow9)
-		c.Profile.Conversations, c.Duration = conversations, time.Duration(1500/conversations)*time.Second
+		c.Profile.Conversations, c.Duration = conversations, time.Duration(1000/conversations)*time.Second
 		s := run(t, t.Context(), c)
 		z, err := gzip.NewReader(&s.manifest)
 		if err != nil {
@@ -291,9 +295,9 @@ func TestPace(t *testing.T) {
 		rate func(s *generate.Stats) float64 // what there is of it
 		want float64                         // in a second
 	}{
-		{"datagrams", generate.Pace{Datagrams: 500}, func(s *generate.Stats) float64 { return float64(s.Datagrams) }, 500},
-		{"records", generate.Pace{Records: 8000}, func(s *generate.Stats) float64 { return float64(s.Records) }, 8000},
-		{"time", generate.Pace{Speed: 60}, func(s *generate.Stats) float64 { return s.Passed.Seconds() }, 60},
+		{"datagrams", generate.Pace{Datagrams: 200}, func(s *generate.Stats) float64 { return float64(s.Datagrams) }, 200},
+		{"records", generate.Pace{Records: 2000}, func(s *generate.Stats) float64 { return float64(s.Records) }, 2000},
+		{"time", generate.Pace{Speed: 5}, func(s *generate.Stats) float64 { return s.Passed.Seconds() }, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := config(t, "office", export.NetFlow9)
@@ -303,7 +307,7 @@ func TestPace(t *testing.T) {
 			began := time.Now()
 			s := run(t, ctx, g)
 			got := c.rate(&s.stats) / time.Since(began).Seconds()
-			if got > 1.05*c.want || got < 0.5*c.want { // a busy machine is slower
+			if got > 1.1*c.want || got < 0.4*c.want { // a busy machine is slower
 				t.Errorf("%.0f a second instead of %.0f", got, c.want)
 			}
 		})
