@@ -20,7 +20,7 @@ func steady(tb testing.TB, train int) *synth.Source {
 	a.Packets = synth.Distribution{Least: 60, Most: 100}
 	a.Interval, a.Train, a.Answer, a.Reset = time.Second/10*time.Duration(train), train, 1, 0
 	s := open(tb, synth.Config{Profile: p, End: flow.Time(1000 * time.Hour)})
-	batch := make([]flow.Packet, 256)
+	batch := make([]flow.Packet, 64)
 	for horizon := flow.Time(0); horizon < flow.Time(20*time.Second); {
 		_, horizon, _ = s.Read(batch)
 	}
@@ -36,7 +36,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, train := range trains {
 		b.Run(fmt.Sprintf("train=%d", train), func(b *testing.B) {
 			s := steady(b, train)
-			batch := make([]flow.Packet, 256)
+			batch := make([]flow.Packet, 64)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for n := 0; n < b.N; {
@@ -54,7 +54,7 @@ func BenchmarkMeter(b *testing.B) {
 		b.Run(fmt.Sprintf("train=%d", train), func(b *testing.B) {
 			s := steady(b, train)
 			table := benchTable(b, s)
-			batch := make([]flow.Packet, 256)
+			batch := make([]flow.Packet, 64)
 			read := func() int {
 				n, horizon, _ := s.Read(batch)
 				table.Observe(batch[:n])
@@ -88,7 +88,7 @@ func benchTable(b *testing.B, router cache.Router) *cache.Table {
 // Nothing allocates for a packet.
 func TestReadAllocatesNothing(t *testing.T) {
 	s := steady(t, 1)
-	batch := make([]flow.Packet, 256)
+	batch := make([]flow.Packet, 64)
 	if n := testing.AllocsPerRun(1000, func() { s.Read(batch) }); n != 0 {
 		t.Errorf("%v allocations for %d packets", n, len(batch))
 	}

@@ -66,7 +66,7 @@ func newGenerate() *cobra.Command {
 	flags.IntVar(&f.rate, "export-rate", 0, "the most datagrams a second of all routers together (default 4000; 1000 to another host)")
 	flags.BoolVar(&f.own, "i-own-this-network", false, "allow an --export-rate above 1000 to another host")
 	flags.StringArrayVar(&f.faults, "fault", nil, "do to a `share` of the datagrams: drop=1%, duplicate=1% or reorder=1%, with ,from=10s,to=20s,exporter=3; may be repeated")
-	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as gzip of JSON lines")
+	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
 	flags.DurationVar(&f.active, "active", 30*time.Minute, "active timeout")
 	flags.DurationVar(&f.inactive, "inactive", 15*time.Second, "inactive timeout")
@@ -224,7 +224,7 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 			return fmt.Errorf("manifest: %w", cerr)
 		}
 		defer func() { err = joinClose(err, file) }()
-		cfg.Manifest = file
+		cfg.Manifest, cfg.PlainManifest = file, !strings.HasSuffix(f.manifest, ".gz")
 	}
 	var passed time.Duration
 	bar := newProgress(c.ErrOrStderr(), "records", func() (int64, int64) { return int64(passed), int64(cfg.Duration) })

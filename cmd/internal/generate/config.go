@@ -39,8 +39,9 @@ type Config struct {
 	Faults []Fault
 	// Send sends a datagram of a router, counted from 0, which it must copy; an error ends all.
 	Send func(router int, datagram []byte) error
-	// Manifest is where the manifest goes; nil writes none.
-	Manifest io.Writer
+	// Manifest is where the manifest goes, compressed unless it is to be plain; nil writes none.
+	Manifest      io.Writer
+	PlainManifest bool
 	// Progress is called after each datagram; nil is never called.
 	Progress func(*Stats)
 }

@@ -57,8 +57,11 @@ type datagram struct {
 	data, records int
 }
 
+// readBatch is how many packets are made at once: they stay in the processor's first-level cache.
+const readBatch = 64
+
 func newRouter(c *Config, number uint32) (*router, error) {
-	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, 256)}
+	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, readBatch)}
 	start := since(r.Boot, c.Start)
 	r.end = start.Add(c.Duration)
 	source, err := synth.New(synth.Config{

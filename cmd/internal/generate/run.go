@@ -58,7 +58,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		exporters = append(exporters, r.Exporter)
 	}
 	if c.Manifest != nil {
-		g.truth = manifest.NewWriter(c.Manifest, manifest.Header{
+		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, manifest.Header{
 			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(), Faults: c.faults(),
 		}, exporters)
 	}

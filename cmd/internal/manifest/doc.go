@@ -1,8 +1,8 @@
 // Package manifest writes and reads the truth about generated flow exports: what was sent, to
 // the datagram and the record.
 //
-// A manifest is lines of JSON, compressed as a series of gzip members (RFC 1952 §2.2), which
-// every reader of gzip takes for one file. The same traffic makes the same octets. In this order:
+// A manifest is lines of JSON, plain or compressed as a series of gzip members (RFC 1952 §2.2),
+// which every reader of gzip takes for one file. The same traffic makes the same octets. In this order:
 //
 //	{"manifest":1, "profile":…, "seed":…, "protocol":…, "start":…, "duration":…, "columns":[…]}
 //	{"exporter":1, "address":…, "domain":…, "boot":…}    one for each exporter

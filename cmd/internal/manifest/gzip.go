@@ -7,28 +7,26 @@ import (
 	"runtime"
 )
 
-// blockSize is the text of one gzip member. Members are compressed each by itself, so that all
+// blockSize is the text of one block, a gzip member where it is compressed. Members are compressed each by itself, so that all
 // CPUs can do so at once, and cut by size alone, so that they are the same each time.
 const blockSize = 1 << 20
 
-// blocks compresses what is written to it.
+// blocks writes what is put into buf, compressed or plain, while more is put there.
 type blocks struct {
 	w      io.Writer
+	plain  bool
 	buf    []byte
-	queue  chan chan block // in order of the text
+	queue  chan chan block // in the order of the text
 	done   chan error      // what the writing goroutine came to
 	failed chan struct{}   // closed once it has an error
 }
 
-// block is a member, and the buffer of its text to be used again.
-type block struct {
-	member *bytes.Buffer
-	text   []byte
-}
+// block is what is written at once.
+type block []byte
 
-func newBlocks(w io.Writer) *blocks {
+func newBlocks(w io.Writer, plain bool) *blocks {
 	b := &blocks{
-		w: w, buf: make([]byte, 0, blockSize+lineRoom),
+		w: w, plain: plain, buf: make([]byte, 0, blockSize+lineRoom),
 		queue: make(chan chan block, runtime.GOMAXPROCS(0)), done: make(chan error, 1), failed: make(chan struct{}),
 	}
 	go b.write()
@@ -38,7 +36,7 @@ func newBlocks(w io.Writer) *blocks {
 // lineRoom is more than a line needs.
 const lineRoom = 1 << 12
 
-// spill has the text compressed once it is a block.
+// spill has the text written once it is a block.
 func (b *blocks) spill() error {
 	if len(b.buf) < blockSize {
 		return nil
@@ -53,7 +51,11 @@ func (b *blocks) flush() error {
 	case <-b.failed:
 		return b.close()
 	}
-	go compress(b.buf, made)
+	if b.plain {
+		made <- b.buf
+	} else {
+		go compress(b.buf, made)
+	}
 	b.buf = make([]byte, 0, blockSize+lineRoom)
 	return nil
 }
@@ -63,14 +65,13 @@ func compress(text []byte, made chan<- block) {
 	z, _ := gzip.NewWriterLevel(member, gzip.BestSpeed) // the level is valid
 	_, _ = z.Write(text)                                // a buffer has no error
 	_ = z.Close()
-	made <- block{member, text}
+	made <- member.Bytes()
 }
 
-// write writes members in the order of their text.
+// write writes blocks in the order of their text.
 func (b *blocks) write() {
 	for made := range b.queue {
-		m := <-made
-		if _, err := b.w.Write(m.member.Bytes()); err != nil {
+		if _, err := b.w.Write(<-made); err != nil {
 			b.done <- err
 			close(b.failed)
 			return
@@ -86,7 +87,7 @@ func (b *blocks) close() error {
 	return err
 }
 
-// finish compresses what is left and waits.
+// finish writes what is left and waits.
 func (b *blocks) finish() error {
 	if len(b.buf) > 0 {
 		if err := b.flush(); err != nil {

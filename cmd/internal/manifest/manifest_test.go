@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"reflect"
@@ -34,10 +35,10 @@ func record(exporter uint32, datagram uint64) manifest.Record {
 }
 
 // write returns a manifest of so many datagrams, of two records each, in turns of both exporters.
-func write(t *testing.T, datagrams int) []byte {
+func write(t *testing.T, datagrams int, plain bool) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := manifest.NewWriter(&out, header, exporters)
+	w := manifest.NewWriter(&out, plain, header, exporters)
 	for i := range datagrams {
 		d := manifest.Datagram{Number: uint64(i/2 + 1), Exporter: uint32(i%2 + 1), Sequence: uint32(i), Time: 1_767_225_661_000, Octets: 200, Records: 2}
 		rs := []manifest.Record{record(d.Exporter, d.Number), record(d.Exporter, d.Number)}
@@ -55,7 +56,7 @@ func write(t *testing.T, datagrams int) []byte {
 
 // A line is JSON to others as well, and says what the package's comment says.
 func TestLines(t *testing.T) {
-	z, err := gzip.NewReader(bytes.NewReader(write(t, 2)))
+	z, err := gzip.NewReader(bytes.NewReader(write(t, 2, false)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,9 +109,16 @@ func TestLines(t *testing.T) {
 // What is written is read back, and is the same octets each time, across many gzip members.
 func TestRoundTrip(t *testing.T) {
 	const datagrams = 30_000
-	text := write(t, datagrams)
-	if !bytes.Equal(text, write(t, datagrams)) {
+	text := write(t, datagrams, false)
+	if !bytes.Equal(text, write(t, datagrams, false)) {
 		t.Error("the same traffic makes another manifest")
+	}
+	z, err := gzip.NewReader(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unpacked, err := io.ReadAll(z); err != nil || !bytes.Equal(unpacked, write(t, datagrams, true)) {
+		t.Errorf("a plain manifest is another (%v)", err)
 	}
 	m, err := manifest.NewReader(bytes.NewReader(text))
 	if err != nil {
@@ -142,7 +150,7 @@ func TestRoundTrip(t *testing.T) {
 
 // A manifest that is cut off or changed is told from a whole one.
 func TestDamage(t *testing.T) {
-	z, err := gzip.NewReader(bytes.NewReader(write(t, 2)))
+	z, err := gzip.NewReader(bytes.NewReader(write(t, 2, false)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +186,7 @@ func TestFullDisk(t *testing.T) {
 	full := errors.New("no space")
 	r, w := io.Pipe()
 	r.CloseWithError(full)
-	m := manifest.NewWriter(w, header, exporters)
+	m := manifest.NewWriter(w, false, header, exporters)
 	d, rs := manifest.Datagram{Number: 1, Exporter: 1, Records: 2}, []manifest.Record{record(1, 1), record(1, 1)}
 	var err error
 	for range 100_000 {
@@ -193,7 +201,7 @@ func TestFullDisk(t *testing.T) {
 
 // A record allocates nothing but its part of a block.
 func TestRecordsAllocateNothing(t *testing.T) {
-	m := manifest.NewWriter(io.Discard, header, exporters)
+	m := manifest.NewWriter(io.Discard, false, header, exporters)
 	d, rs := manifest.Datagram{Number: 1, Exporter: 1, Records: 2}, []manifest.Record{record(1, 1), record(1, 1)}
 	if n := testing.AllocsPerRun(1000, func() { _ = m.Datagram(&d, rs) }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -203,9 +211,14 @@ func TestRecordsAllocateNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkRecord writes records, 15 a datagram, compressed by all CPUs.
+// BenchmarkRecord writes records, 15 a datagram; the compressed ones on all CPUs.
 func BenchmarkRecord(b *testing.B) {
-	m := manifest.NewWriter(io.Discard, header, exporters)
+	for _, plain := range []bool{false, true} {
+		b.Run(fmt.Sprintf("plain=%v", plain), func(b *testing.B) { benchRecord(b, manifest.NewWriter(io.Discard, plain, header, exporters)) })
+	}
+}
+
+func benchRecord(b *testing.B, m *manifest.Writer) {
 	rs := make([]manifest.Record, 15)
 	for i := range rs {
 		rs[i] = record(1, 1)

@@ -36,9 +36,9 @@ type share struct {
 	of       int64 // ifIndex, or minutes since 1970
 }
 
-// NewWriter begins a manifest.
-func NewWriter(w io.Writer, h Header, exporters []Exporter) *Writer {
-	m := &Writer{out: newBlocks(w), by: map[share]*Count{}}
+// NewWriter begins a manifest, compressed unless it is to be plain.
+func NewWriter(w io.Writer, plain bool, h Header, exporters []Exporter) *Writer {
+	m := &Writer{out: newBlocks(w, plain), by: map[share]*Count{}}
 	h.Manifest, h.Columns = version, columns
 	m.line(&h)
 	for i := range exporters {
