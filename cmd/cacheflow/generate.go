@@ -65,7 +65,7 @@ func newGenerate() *cobra.Command {
 	flags.StringVar(&f.pace, "pace", "fast", "fast; real, or xN for N times as fast as the traffic's time; or N/s for N records a second")
 	flags.IntVar(&f.rate, "export-rate", 0, "the most datagrams a second of all routers together (default 4000; 1000 to another host)")
 	flags.BoolVar(&f.own, "i-own-this-network", false, "allow an --export-rate above 1000 to another host")
-	flags.StringArrayVar(&f.faults, "fault", nil, "do to a `share` of the datagrams: drop=1%, duplicate=1% or reorder=1%, with ,from=10s,to=20s,exporter=3; may be repeated")
+	flags.StringArrayVar(&f.faults, "fault", nil, "do to a share of the datagrams, as in `drop=1%`; also duplicate, reorder, delay (by=2s), truncate, jump; with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
 	flags.DurationVar(&f.active, "active", 30*time.Minute, "active timeout")

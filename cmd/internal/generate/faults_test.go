@@ -55,6 +55,9 @@ func TestFaults(t *testing.T) {
 		{"drop=10%", 0.1 * n, -0.1 * n, 0},
 		{"duplicate=10%", 0.1 * n, 0.1 * n, 0},
 		{"reorder=10%", 0.1 * n, 0, 0.1 * n},
+		{"delay=10%,by=5s", 0.1 * n, 0, 0.1 * n},
+		{"truncate=10%", 0.1 * n, 0, 0},
+		{"jump=10%", 0.1 * n, 0, 0},
 		{"drop=50%,exporter=2", n / 6, -n / 6, 0},
 		{"drop=50%,from=30s,to=1m", n / 6, -n / 6, 0},
 	} {
@@ -95,7 +98,7 @@ func TestFaults(t *testing.T) {
 // Faults too are the same each time, and change nothing in the datagrams that they leave alone.
 func TestFaultsAreTheSame(t *testing.T) {
 	c := config(t, "office", export.IPFIX)
-	c.Faults = []generate.Fault{{Kind: manifest.Drop, Share: 0.1}, {Kind: manifest.Duplicate, Share: 0.1}, {Kind: manifest.Reorder, Share: 0.1}}
+	c.Faults = []generate.Fault{{Kind: manifest.Drop, Share: 0.1}, {Kind: manifest.Duplicate, Share: 0.1}, {Kind: manifest.Reorder, Share: 0.1}, {Kind: manifest.Delay, Share: 0.1}}
 	first := run(t, t.Context(), c)
 	if first.sum() != run(t, t.Context(), c).sum() {
 		t.Error("other faults")
@@ -113,7 +116,7 @@ func TestFaultsAreTheSame(t *testing.T) {
 }
 
 func TestParseFault(t *testing.T) {
-	for _, text := range []string{"drop=1%", "duplicate=0.5%,from=10s", "reorder=100%,from=1m0s,to=2m0s,exporter=65535"} {
+	for _, text := range []string{"drop=1%", "duplicate=0.5%,from=10s", "reorder=100%,from=1m0s,to=2m0s,exporter=65535", "truncate=1%", "jump=1%", "delay=1%,by=2s"} {
 		if f, err := generate.ParseFault(text); err != nil || f.String() != text {
 			t.Errorf("%s: %s, %v", text, &f, err)
 		}
@@ -123,7 +126,7 @@ func TestParseFault(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "drop", "drop=0%", "drop=101%", "drop=half", "lose=1%", "drop=1%,from=soon", "drop=1%,from=2s,to=1s", "drop=1%,exporter=65536",
-		"drop=1%,share=2", "drop=NaN",
+		"drop=1%,share=2", "drop=NaN", "drop=1%,by=1s", "delay=1%,by=-1s",
 	} {
 		if f, err := generate.ParseFault(text); err == nil {
 			t.Errorf("%q is %s", text, &f)

@@ -193,14 +193,10 @@ func (r *router) send(m *export.Message) {
 // as a collector computes it.
 func (r *router) header(b []byte) (sequence uint32, epoch int64) {
 	be := binary.BigEndian
-	epoch = r.Boot.UnixMilli()
-	switch r.protocol {
-	case export.NetFlow5:
-		return be.Uint32(b[16:]), epoch
-	case export.NetFlow9: // whole seconds, and sysUpTime in milliseconds
-		return be.Uint32(b[12:]), int64(be.Uint32(b[8:]))*1000 - int64(be.Uint32(b[4:]))
+	if r.protocol == export.NetFlow9 { // whole seconds, and sysUpTime in milliseconds
+		return be.Uint32(b[sequenceAt(b):]), int64(be.Uint32(b[8:]))*1000 - int64(be.Uint32(b[4:]))
 	}
-	return be.Uint32(b[8:]), epoch
+	return be.Uint32(b[sequenceAt(b):]), r.Boot.UnixMilli()
 }
 
 // record returns what the manifest says of a record of the message under way.

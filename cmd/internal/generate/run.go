@@ -47,7 +47,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	if err := c.check(); err != nil {
 		return Stats{}, err
 	}
-	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), faults: newFaults(c.Faults, c.Seed)}
+	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), faults: newFaults(c.Faults, c.Seed, c.Send)}
 	var exporters []manifest.Exporter
 	for n := range c.Routers {
 		r, err := newRouter(&g.cfg, uint32(n+1))
@@ -63,9 +63,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		}, exporters)
 	}
 	err := g.run(ctx)
-	for router := range c.Routers { // they are in the manifest
-		err = errors.Join(err, g.faults.release(c.Send, router))
-	}
+	err = errors.Join(err, g.faults.finish(c.Routers))
 	end := manifest.Complete
 	if ctx.Err() != nil || err != nil {
 		end = manifest.Interrupted
@@ -184,8 +182,7 @@ func (g *generator) send(ctx context.Context, r *round) error {
 			return err
 		}
 		at := d.due.Sub(g.cfg.Start)
-		d.Fault = g.faults.of(d, at)
-		if err := g.faults.send(g.cfg.Send, p.router, out.data[p.data:d.data], d.Fault); err != nil {
+		if err := g.faults.send(p.router, d, out.data[p.data:d.data], g.faults.of(d, at)); err != nil {
 			return err
 		}
 		if g.truth != nil {

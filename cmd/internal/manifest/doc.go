@@ -16,8 +16,10 @@
 // type × 256 + engine id of NetFlow v5. Datagrams are counted from 1 for each exporter, those with
 // templates or options data only among them; sequence is the header's, time is when it was due in
 // milliseconds since 1970, records counts flow records. A member fault says what was done to it on
-// purpose: "drop" (it was not sent), "duplicate" (it was sent twice) or "reorder" (it was sent behind
-// its exporter's next one); then the first line has the faults that were asked for.
+// purpose: "drop" (it was not sent), "duplicate" (it was sent twice), "reorder" (it was sent behind
+// its exporter's next one), "delay" (it was sent later), "truncate" (only its first half was sent) or
+// "jump" (from it on the exporter's sequence numbers are larger; sequence is what was sent). Then the
+// first line has the faults that were asked for.
 //
 // A record is an array, for the sake of size; the manifest's first line names its columns by IANA
 // elements: exporter and datagram, the flow key (addresses of either IP version), what was

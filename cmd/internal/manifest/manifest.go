@@ -48,6 +48,9 @@ const (
 	Drop      Fault = "drop"      // it was not sent
 	Duplicate Fault = "duplicate" // it was sent twice
 	Reorder   Fault = "reorder"   // it was sent behind the exporter's next one
+	Delay     Fault = "delay"     // it was sent later
+	Truncate  Fault = "truncate"  // only its first half was sent
+	Jump      Fault = "jump"      // from it on the exporter's sequence numbers are larger
 )
 
 // Record is a flow record as a collector should show it.

@@ -42,8 +42,8 @@ type Count struct {
 	Missing    uint64 `json:"missing"`
 	Duplicated uint64 `json:"duplicated"`
 	Altered    uint64 `json:"altered"`
-	// ByFault counts those of the missing and duplicated ones whose datagram was dropped or
-	// duplicated on purpose.
+	// ByFault counts those of the missing and duplicated ones whose datagram was dropped,
+	// truncated or duplicated on purpose.
 	ByFault uint64 `json:"byFault"`
 }
 
@@ -252,7 +252,7 @@ func (c *comparison) pair(missing, extra []*manifest.Record) {
 func (c *comparison) missing(want *manifest.Record) {
 	x := c.exporter(want)
 	x.Missing++
-	if want.Fault == manifest.Drop {
+	if want.Fault == manifest.Drop || want.Fault == manifest.Truncate {
 		x.ByFault++
 	}
 	c.Differences = append(c.Differences, Difference{Kind: Missing, Want: want})
