@@ -15,6 +15,9 @@ import (
 // datagram it reads as far as it goes: in IPFIX it then misses records by the sequence number, in
 // NetFlow v9, which counts datagrams, it says nothing.
 func TestTshark(t *testing.T) {
+	if testing.Short() {
+		t.Skip("tshark takes long")
+	}
 	const sequence = "Unexpected flow sequence"
 	for _, protocol := range []export.Protocol{export.NetFlow9, export.IPFIX} {
 		for _, c := range []struct {

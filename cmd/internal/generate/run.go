@@ -63,13 +63,15 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		}, exporters)
 	}
 	err := g.run(ctx)
-	err = errors.Join(err, g.faults.finish(c.Routers))
 	end := manifest.Complete
-	if ctx.Err() != nil || err != nil {
+	if err != nil {
 		end = manifest.Interrupted
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
+	}
+	if ferr := g.faults.finish(c.Routers); err == nil {
+		err = ferr
 	}
 	if g.truth != nil {
 		err = errors.Join(err, g.truth.Close(end))
@@ -95,11 +97,7 @@ func (g *generator) run(ctx context.Context) error {
 	for range cap(free) {
 		free <- &round{outputs: make([]output, len(g.routers))}
 	}
-	making.Add(1)
-	go func() {
-		defer making.Done()
-		g.make(ctx, free, made)
-	}()
+	making.Go(func() { g.make(ctx, free, made) })
 	for r := range made {
 		if err := g.send(ctx, r); err != nil {
 			return err
