@@ -27,7 +27,7 @@ type generateFlags struct {
 	start, pace, manifest         string
 	list, own                     bool
 	print                         string
-	faults                        []string
+	faults, restarts              []string
 	routers, rate, entries        int
 	seed                          uint64
 	length, active, inactive      time.Duration
@@ -66,6 +66,7 @@ func newGenerate() *cobra.Command {
 	flags.IntVar(&f.rate, "export-rate", 0, "the most datagrams a second of all routers together (default 4000; 1000 to another host)")
 	flags.BoolVar(&f.own, "i-own-this-network", false, "allow an --export-rate above 1000 to another host")
 	flags.StringArrayVar(&f.faults, "fault", nil, "do to a share of the datagrams, as in `drop=1%`; also duplicate, reorder, delay (by=2s), truncate, jump; with ,from=10s,to=20s,exporter=3; may be repeated")
+	flags.StringArrayVar(&f.restarts, "restart", nil, "let all exporters lose their power and start again at a `time` of the traffic, or one, as in 30s,exporter=2; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
 	flags.DurationVar(&f.active, "active", 30*time.Minute, "active timeout")
@@ -147,6 +148,13 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 			return cfg, err
 		}
 		cfg.Faults = append(cfg.Faults, fault)
+	}
+	for _, text := range f.restarts {
+		restart, err := generate.ParseRestart(text)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Restarts = append(cfg.Restarts, restart)
 	}
 	if f.source != "" {
 		if cfg.Sources, err = generate.ParseSources(f.source, f.routers); err != nil {

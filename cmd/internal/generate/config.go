@@ -36,7 +36,8 @@ type Config struct {
 	Sources []netip.Addr
 	Pace    Pace
 	// Faults are done on purpose; a datagram has the first one that hits it.
-	Faults []Fault
+	Faults   []Fault
+	Restarts []Restart
 	// Send sends a datagram of a router, counted from 0, which it must copy; an error ends all.
 	Send func(router int, datagram []byte) error
 	// Manifest is where the manifest goes, compressed unless it is to be plain; nil writes none.

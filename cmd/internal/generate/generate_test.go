@@ -161,20 +161,26 @@ func TestManifestIsTrue(t *testing.T) {
 			if len(all) < 5_000 {
 				t.Fatalf("%d records only", len(all))
 			}
-			flows, err := judge.Goflow2(s.datagrams)
-			if err != nil {
-				t.Fatal(err)
-			}
-			flows = slices.DeleteFunc(flows, func(f judge.Flow) bool { return f["packetDeltaCount"] == "" }) // options
-			if len(flows) != len(all) {
-				t.Fatalf("goflow2 decodes %d records of %d", len(flows), len(all))
-			}
-			for i, f := range flows { // both are in the order in which they were sent
-				if got, want := flowKey(all[i].Exporter, f), key(all[i].Exporter, &all[i]); got != want {
-					t.Fatalf("record %d: goflow2 has %s\nand the manifest %s", i, got, want)
-				}
-			}
+			wantDecoded(t, s, all)
 		})
+	}
+}
+
+// wantDecoded has goflow2 decode all datagrams, and compares.
+func wantDecoded(t *testing.T, s *sent, all []manifest.Record) {
+	t.Helper()
+	flows, err := judge.Goflow2(s.datagrams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flows = slices.DeleteFunc(flows, func(f judge.Flow) bool { return f["packetDeltaCount"] == "" }) // options
+	if len(flows) != len(all) {
+		t.Fatalf("goflow2 decodes %d records of %d", len(flows), len(all))
+	}
+	for i, f := range flows { // both are in the order in which they were sent
+		if got, want := flowKey(all[i].Exporter, f), key(all[i].Exporter, &all[i]); got != want {
+			t.Fatalf("record %d: goflow2 has %s\nand the manifest %s", i, got, want)
+		}
 	}
 }
 

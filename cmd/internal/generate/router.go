@@ -17,10 +17,16 @@ import (
 
 // router is one virtual router. In a round one goroutine has it to itself.
 type router struct {
+	// Exporter has the present boot time, flow.Time 0 of the session. That of the source and the
+	// table is origin, the first one.
 	manifest.Exporter
+	origin   time.Time
+	restarts []time.Time // to come
 	protocol export.Protocol
+	messages export.Config // the session's
 	source   capture.Source
 	table    *cache.Table
+	emit     func(*flow.Record) // what the table's records go to
 	session  *export.Session
 
 	batch []flow.Packet
@@ -30,6 +36,7 @@ type router struct {
 	done  bool          // nothing will be sent any more
 
 	now        flow.Time     // of the session
+	shifted    flow.Record   // the one under way, on the session's time
 	open       []flow.Record // what the open message will carry, in order
 	datagrams  uint64
 	notCarried uint64
@@ -44,10 +51,11 @@ type output struct {
 	records   []manifest.Record
 	// notCarried counts the records that met the round's end without a message.
 	notCarried uint64
+	restart    *manifest.Restart // it came first
 }
 
 func (o *output) reset() {
-	o.data, o.datagrams, o.records, o.notCarried = o.data[:0], o.datagrams[:0], o.records[:0], 0
+	*o = output{data: o.data[:0], datagrams: o.datagrams[:0], records: o.records[:0]}
 }
 
 // datagram is one of them: data and records up to here, from where the one before it ends.
@@ -62,21 +70,22 @@ const readBatch = 64
 
 func newRouter(c *Config, number uint32) (*router, error) {
 	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, readBatch)}
-	start := since(r.Boot, c.Start)
+	r.origin, r.restarts, r.messages, r.emit = r.Boot, c.restarts(number), c.session(&r.Exporter), r.export
+	start := since(r.origin, c.Start)
 	r.end = start.Add(c.Duration)
 	source, err := synth.New(synth.Config{
-		Profile: c.Profile, Seed: c.Seed, Router: number, Start: start, End: r.end, Boot: r.Boot,
+		Profile: c.Profile, Seed: c.Seed, Router: number, Start: start, End: r.end, Boot: r.origin,
 	})
 	if err != nil {
 		return nil, err
 	}
 	r.source = source
 	table := c.Cache
-	table.Router, table.Seed, table.Emit = source, [2]uint64{c.Seed, uint64(number)}, r.export
+	table.Router, table.Seed, table.Emit = source, [2]uint64{c.Seed, uint64(number)}, func(f *flow.Record) { r.emit(f) }
 	if r.table, err = cache.New(table); err != nil {
 		return nil, err
 	}
-	r.session, err = export.NewSession(c.session(&r.Exporter), r.send)
+	r.session, err = export.NewSession(r.messages, r.send)
 	return r, err
 }
 
@@ -87,7 +96,11 @@ const flushed = 4096
 // advance has the router meter and send what is due before a time, and put it into out.
 func (r *router) advance(until time.Time, out *output) {
 	r.out = out
-	horizon := since(r.Boot, until)
+	if len(r.restarts) > 0 && !r.restarts[0].After(until.Add(-roundLength)) {
+		r.failed = r.restart(r.restarts[0])
+		r.restarts = r.restarts[1:]
+	}
+	horizon := since(r.origin, until)
 	for !r.ended && r.meter(horizon) {
 	}
 	for r.table.Expire(horizon, 1024) == 1024 {
@@ -96,7 +109,7 @@ func (r *router) advance(until time.Time, out *output) {
 		r.session.Finish(r.now)
 		r.done = true
 	}
-	r.tick(horizon)
+	r.tick(since(r.Boot, until))
 }
 
 // meter gives packets to the cache; false where all that are left are later than the horizon.
@@ -125,16 +138,20 @@ func (r *router) meter(horizon flow.Time) bool {
 
 // export takes a record that leaves the cache.
 func (r *router) export(record *flow.Record) {
-	r.tick(record.Expired)
+	f := &r.shifted
+	*f = *record
+	shift := since(r.origin, r.Boot)
+	f.First, f.Last, f.Expired = f.First-shift, f.Last-shift, f.Expired-shift
+	r.tick(f.Expired)
 	if r.protocol != export.NetFlow5 {
-		r.append(record)
+		r.append(f)
 		return
 	}
 	// The session would split what exceeds 32 bits; then nobody knew what is in which datagram.
-	part, parts := *record, max(1, parts32(record.Packets), parts32(record.Octets))
+	parts := max(1, parts32(f.Packets), parts32(f.Octets))
 	for i := range parts {
-		part.Packets, part.Octets = share(record.Packets, parts, i), share(record.Octets, parts, i)
-		r.append(&part)
+		f.Packets, f.Octets = share(record.Packets, parts, i), share(record.Octets, parts, i)
+		r.append(f)
 	}
 }
 

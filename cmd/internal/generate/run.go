@@ -173,6 +173,11 @@ func (r *round) sort() {
 
 // send sends the datagrams of a round, as fast as they may leave, and writes them down.
 func (g *generator) send(ctx context.Context, r *round) error {
+	for i := range r.outputs {
+		if restart := r.outputs[i].restart; restart != nil && g.truth != nil {
+			g.truth.Restart(restart)
+		}
+	}
 	for _, p := range r.order {
 		out := &r.outputs[p.router]
 		d := &out.datagrams[p.i]

@@ -8,6 +8,7 @@
 //	{"exporter":1, "address":…, "domain":…, "boot":…}    one for each exporter
 //	{"datagram":1, "exporter":1, "sequence":…, "time":…, "octets":…, "records":…}
 //	[1, 1, "192.0.2.1", …]                               one for each record of that datagram
+//	{"restart":…, "exporter":1, "records":…, …}          its new boot time, and what was lost with it
 //	{"total":"exporter", …}                              sums, see below
 //	{"end":"complete", …}
 //

@@ -85,10 +85,18 @@ type Count struct {
 	Octets  uint64 `json:"octets"`
 }
 
-func (c *Count) add(r *Record) {
+// Add adds a record.
+func (c *Count) Add(packets, octets uint64) {
 	c.Records++
-	c.Packets += r.Packets
-	c.Octets += r.Octets
+	c.Packets += packets
+	c.Octets += octets
+}
+
+// Restart is a router that lost its power. The count is of the flows that were lost with it.
+type Restart struct {
+	Restart  time.Time `json:"restart"` // its new boot time
+	Exporter uint32    `json:"exporter"`
+	Count
 }
 
 // End is how a manifest ends.

@@ -57,8 +57,8 @@ func (m *Writer) Datagram(d *Datagram, rs []Record) error {
 	for i := range rs {
 		r := &rs[i]
 		m.out.buf = appendRecord(m.out.buf, r)
-		x.add(r)
-		m.all.add(r)
+		x.Add(r.Packets, r.Octets)
+		m.all.Add(r.Packets, r.Octets)
 		m.share(r)
 	}
 	if m.err == nil {
@@ -69,12 +69,12 @@ func (m *Writer) Datagram(d *Datagram, rs []Record) error {
 
 // share adds r to its interface and its minute.
 func (m *Writer) share(r *Record) {
-	m.count(share{r.Exporter, false, int64(r.Input)}).add(r)
+	m.count(share{r.Exporter, false, int64(r.Input)}).Add(r.Packets, r.Octets)
 	minute := share{r.Exporter, true, r.Start / time.Minute.Milliseconds()}
 	if m.minute == nil || minute != m.latest {
 		m.latest, m.minute = minute, m.count(minute)
 	}
-	m.minute.add(r)
+	m.minute.Add(r.Packets, r.Octets)
 }
 
 func (m *Writer) count(s share) *Count {
@@ -85,6 +85,9 @@ func (m *Writer) count(s share) *Count {
 	}
 	return c
 }
+
+// Restart writes that a router restarts, before its first datagram from then on.
+func (m *Writer) Restart(r *Restart) { m.line(r) }
 
 // NotCarried counts records that an exporter could not send by its protocol.
 func (m *Writer) NotCarried(exporter uint32, n uint64) { m.exporters[exporter-1].NotCarried += n }

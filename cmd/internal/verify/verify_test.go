@@ -55,7 +55,7 @@ func read(t testing.TB, r io.Reader) (all truth) {
 }
 
 // generated has three routers send an office's traffic.
-func generated(t testing.TB, protocol export.Protocol, sources string, send func(router int, data []byte) error, faults ...generate.Fault) truth {
+func generated(t testing.TB, protocol export.Protocol, sources string, send func(router int, data []byte) error, change ...func(*generate.Config)) truth {
 	t.Helper()
 	p, err := profile.Load("office")
 	if err != nil {
@@ -65,7 +65,10 @@ func generated(t testing.TB, protocol export.Protocol, sources string, send func
 	c := generate.Config{
 		Profile: &p.Profile, Seed: 3, Routers: 3, Start: time.Date(2026, 1, 1, 11, 0, 0, 0, time.UTC), Duration: 20 * time.Second,
 		Cache:  cache.Config{Entries: 4096, Active: 10 * time.Second, Inactive: 5 * time.Second, Linger: time.Second},
-		Export: export.Config{Protocol: protocol}, Send: send, Manifest: &out, Pace: generate.Pace{Datagrams: 2000}, Faults: faults,
+		Export: export.Config{Protocol: protocol}, Send: send, Manifest: &out, Pace: generate.Pace{Datagrams: 2000},
+	}
+	for _, f := range change {
+		f(&c)
 	}
 	if c.Sources, err = generate.ParseSources(sources, c.Routers); err != nil {
 		t.Fatal(err)
@@ -268,11 +271,14 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sockets.Close()
-	all := generated(t, export.NetFlow9, "127.0.1.0/24", sockets.Send,
-		generate.Fault{Kind: manifest.Drop, Share: 0.02, From: time.Second}, // templates arrive
-		generate.Fault{Kind: manifest.Duplicate, Share: 0.02}, generate.Fault{Kind: manifest.Reorder, Share: 0.02, From: time.Second},
-		generate.Fault{Kind: manifest.Delay, Share: 0.02, From: time.Second, By: 3 * time.Second},
-		generate.Fault{Kind: manifest.Truncate, Share: 0.02, From: time.Second}, generate.Fault{Kind: manifest.Jump, Share: 0.02, From: time.Second})
+	later := func(kind manifest.Fault) generate.Fault { // once the templates have arrived
+		return generate.Fault{Kind: kind, Share: 0.02, From: time.Second}
+	}
+	all := generated(t, export.NetFlow9, "127.0.1.0/24", sockets.Send, func(c *generate.Config) {
+		c.Faults = []generate.Fault{
+			later(manifest.Drop), later(manifest.Duplicate), later(manifest.Reorder), later(manifest.Delay), later(manifest.Truncate), later(manifest.Jump),
+		}
+	})
 	n.Stop()
 	if n.Statistics().SequenceFailures == 0 {
 		t.Error("nfcapd counts no sequence failure")
@@ -293,5 +299,24 @@ func TestFaults(t *testing.T) {
 		if d.Kind == verify.Missing && d.Want.Fault != manifest.Drop && d.Want.Fault != manifest.Truncate || d.Kind == verify.Duplicated && d.Want.Fault != manifest.Duplicate {
 			t.Fatalf("%s: %s", d.Kind, d)
 		}
+	}
+}
+
+// nfcapd has what routers sent that restarted, and sees each restart as a sequence failure.
+func TestRestart(t *testing.T) {
+	n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
+	addresses, _ := generate.ParseSources("127.0.1.0/24", 3)
+	sockets, err := generate.Dial(n.Address, addresses, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sockets.Close()
+	all := generated(t, export.NetFlow9, "127.0.1.0/24", sockets.Send, func(c *generate.Config) {
+		c.Restarts = []generate.Restart{{At: 5 * time.Second}, {At: 10 * time.Second, Exporter: 2}}
+	})
+	n.Stop()
+	wantComplete(t, compare(t, all, n.Print("csv")), all)
+	if failures := n.Statistics().SequenceFailures; failures != 4 {
+		t.Errorf("%d sequence failures of 4 restarts", failures)
 	}
 }
