@@ -74,6 +74,11 @@ func (c *Config) check() error {
 	case len(c.Sources) != 0 && len(c.Sources) < c.Routers:
 		return fmt.Errorf("%d source addresses for %d routers", len(c.Sources), c.Routers)
 	}
+	for _, r := range c.Restarts {
+		if r.At >= c.Duration {
+			return fmt.Errorf("a restart at %v: the traffic ends at %v", r.At, c.Duration)
+		}
+	}
 	for i := range c.Faults {
 		if err := c.Faults[i].check(); err != nil {
 			return err

@@ -32,7 +32,7 @@ func count(t *testing.T, c generate.Config) (packets uint64) {
 // bootOf returns the boot instant that the manifest says.
 func bootOf(t *testing.T, c generate.Config) time.Time {
 	t.Helper()
-	c.Duration = time.Second
+	c.Duration, c.Restarts, c.Faults = time.Second, nil, nil
 	m, err := manifest.NewReader(&run(t, t.Context(), c).manifest)
 	if err != nil {
 		t.Fatal(err)

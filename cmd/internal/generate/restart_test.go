@@ -22,6 +22,7 @@ func TestRestart(t *testing.T) {
 			c := config(t, "office", protocol)
 			c.Profile.IPv6, c.Routers = 0, 1
 			c.Restarts = []generate.Restart{{At: 10 * time.Second}, {At: 20 * time.Second, Exporter: 1}, {At: 5 * time.Second, Exporter: 2}}
+			c.Faults = []generate.Fault{{Kind: manifest.Jump, Share: 1, From: 9500 * time.Millisecond, To: 10 * time.Second}} // forgotten by then
 			s := run(t, t.Context(), c)
 			restarts := restartsOf(t, s.manifest.Bytes())
 			all, _ := truth(t, &s.manifest)
@@ -79,6 +80,15 @@ func restartsOf(t *testing.T, text []byte) (all []manifest.Restart) {
 		all = append(all, r)
 	}
 	return all
+}
+
+// A restart behind the end would be none.
+func TestRestartBehindTheEnd(t *testing.T) {
+	c := config(t, "office", export.NetFlow9)
+	c.Restarts = []generate.Restart{{At: c.Duration}}
+	if _, err := generate.Run(t.Context(), c); err == nil {
+		t.Error("it is accepted")
+	}
 }
 
 func TestParseRestart(t *testing.T) {

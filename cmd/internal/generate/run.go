@@ -174,8 +174,8 @@ func (r *round) sort() {
 // send sends the datagrams of a round, as fast as they may leave, and writes them down.
 func (g *generator) send(ctx context.Context, r *round) error {
 	for i := range r.outputs {
-		if restart := r.outputs[i].restart; restart != nil && g.truth != nil {
-			g.truth.Restart(restart)
+		if restart := r.outputs[i].restart; restart != nil {
+			g.restarted(i, restart)
 		}
 	}
 	for _, p := range r.order {
@@ -208,6 +208,13 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		g.notCarried(i, r.outputs[i].notCarried)
 	}
 	return r.err
+}
+
+func (g *generator) restarted(router int, r *manifest.Restart) {
+	delete(g.faults.jumps, router)
+	if g.truth != nil {
+		g.truth.Restart(r)
+	}
 }
 
 func (g *generator) notCarried(router int, n uint64) {
