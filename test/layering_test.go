@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"capture/kernel":   {"bpf", "cache/flow", "capture", "capture/link"},
 	"capture/link":     {},
 	"capture/pcapfile": {"cache/flow", "capture"},
+	"capture/synth":    {"cache/flow", "capture"},
 	"export":           {"cache/flow"},
 }
 
@@ -51,7 +52,7 @@ var confined = []struct {
 	{"github.com/spf13/cobra", []string{"cmd/cacheflow"}, nil},
 	{"github.com/vishvananda/netlink", []string{"cache/route", "capture/kernel"}, []string{"test/netns"}},
 	{"github.com/vishvananda/netns", []string{"cache/route"}, []string{"test/netns"}},
-	{"go.yaml.in/yaml/v3", []string{"cmd/internal/config"}, nil},
+	{"go.yaml.in/yaml/v3", []string{"cmd/internal/config", "cmd/internal/profile"}, nil},
 	{"golang.org/x/net", []string{"capture/afpacket", "cmd/internal/..."}, []string{"..."}},
 	{"golang.org/x/sync", []string{"cmd/..."}, []string{"..."}},
 	{"golang.org/x/sys", []string{"cache/route", "capture/afpacket", "capture/kernel", "capture/link", "cmd/..."}, []string{"..."}},

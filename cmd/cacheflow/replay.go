@@ -123,7 +123,7 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 	if format != render.None {
 		r.Output = func(rs []flow.Record) error { return writeRecords(out, rs) }
 	}
-	bar := newProgress(c.ErrOrStderr(), file.Progress)
+	bar := newProgress(c.ErrOrStderr(), "packets", file.Progress)
 	r.Progress = bar.update
 	l, err := r.Run(ctx)
 	bar.done()

@@ -142,6 +142,13 @@ func (n *Nfcapd) Flows(filter ...string) (flows []Flow) {
 	return flows
 }
 
+// Print returns what nfdump prints of the files that nfcapd has closed, in a format of its -o;
+// times are those of UTC.
+func (n *Nfcapd) Print(format string) []byte {
+	n.t.Helper()
+	return n.nfdump("-o", format)
+}
+
 func (n *Nfcapd) nfdump(args ...string) []byte {
 	n.t.Helper()
 	cmd := exec.Command("nfdump", append([]string{"-R", n.dir}, args...)...)

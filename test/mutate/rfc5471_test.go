@@ -3,7 +3,7 @@ package mutate
 const (
 	exporting = "./export"
 
-	generated = "Tests a collector: of the test traffic source, see `generate` (not there yet)."
+	generated = "Tests a collector: of the test traffic source, see `cacheflow generate` (not one of its faults yet)."
 	noSCTP    = "Does not apply: there is no SCTP."
 )
 

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cacheflow/cache"
+	"cacheflow/cmd/internal/generate"
+	"cacheflow/cmd/internal/profile"
+	"cacheflow/export"
+)
+
+type generateFlags struct {
+	to, protocol, profile, source string
+	start, pace, manifest         string
+	list, own                     bool
+	print                         string
+	faults, restarts              []string
+	routers, rate, entries        int
+	seed                          uint64
+	length, active, inactive      time.Duration
+}
+
+// Rates of datagrams. Above foreignRate, a host that is not this one needs its owner's word.
+const (
+	ownRate     = export.GentleRate
+	foreignRate = 1_000
+)
+
+func newGenerate() *cobra.Command {
+	f := &generateFlags{}
+	c := &cobra.Command{
+		Use:   "generate -e HOST:PORT",
+		Short: "Be one or many routers with synthetic traffic, and say what they sent",
+		Long: "Generate makes the traffic of a profile, meters it in the flow cache of each of its routers, and exports what\n" +
+			"leaves them. The same flags send the same datagrams each time. The manifest says what was sent, to the record;\n" +
+			"verify compares it with what a collector has.\n\n" +
+			"It sends to the one address of -e and to no other. Ctrl-C ends it; the manifest has what was sent.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	flags := c.Flags()
+	flags.StringVarP(&f.to, "export", "e", "", "collector, `HOST:PORT`, by UDP")
+	flags.StringVar(&f.protocol, "protocol", "netflow9", "netflow5, netflow9 or ipfix")
+	flags.StringVar(&f.profile, "profile", "office", "traffic profile: a `name` of --list-profiles, or a file")
+	flags.BoolVar(&f.list, "list-profiles", false, "list the profiles that come with the program")
+	flags.StringVar(&f.print, "print-profile", "", "print the profile `name`, to be changed")
+	flags.Uint64Var(&f.seed, "seed", 1, "chooses the traffic")
+	flags.IntVar(&f.routers, "exporters", 1, "number of routers, each with its own cache, source id and boot time")
+	flags.StringVar(&f.source, "source", "", "`address` that all send from, or a prefix with one for each, such as 127.1.0.0/16")
+	flags.StringVar(&f.start, "start", "2026-01-01T12:00:00Z", "when the traffic begins on its own time, or now")
+	flags.DurationVar(&f.length, "for", time.Hour, "how much of its own time the traffic lasts")
+	flags.StringVar(&f.pace, "pace", "fast", "fast; real, or xN for N times as fast as the traffic's time; or N/s for N records a second")
+	flags.IntVar(&f.rate, "export-rate", 0, "the most datagrams a second of all routers together (default 4000; 1000 to another host)")
+	flags.BoolVar(&f.own, "i-own-this-network", false, "allow an --export-rate above 1000 to another host")
+	flags.StringArrayVar(&f.faults, "fault", nil, "do to a share of the datagrams, as in `drop=1%`; also duplicate, reorder, delay (by=2s), truncate, jump; with ,from=10s,to=20s,exporter=3; may be repeated")
+	flags.StringArrayVar(&f.restarts, "restart", nil, "let all exporters lose their power and start again at a `time` of the traffic, or one, as in 30s,exporter=2; may be repeated")
+	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
+	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
+	flags.DurationVar(&f.active, "active", 30*time.Minute, "active timeout")
+	flags.DurationVar(&f.inactive, "inactive", 15*time.Second, "inactive timeout")
+	return c
+}
+
+func (f *generateFlags) run(c *cobra.Command) error {
+	switch {
+	case f.list:
+		return listProfiles(c.OutOrStdout())
+	case f.print != "":
+		text, err := profile.Text(f.print)
+		if err != nil {
+			return usageError{err}
+		}
+		_, err = c.OutOrStdout().Write(text)
+		return err
+	}
+	cfg, err := f.config(c)
+	if err != nil {
+		return usageError{err}
+	}
+	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	collector, err := f.collector(ctx)
+	if err != nil {
+		return err
+	}
+	if cfg.Pace.Datagrams, err = f.exportRate(c, collector.Addr()); err != nil {
+		return usageError{err}
+	}
+	sockets, err := generate.Dial(collector, cfg.Sources, cfg.Routers)
+	if err != nil {
+		return err
+	}
+	defer sockets.Close()
+	cfg.Send = sockets.Send
+	return f.send(ctx, c, cfg, sockets)
+}
+
+func listProfiles(w io.Writer) error {
+	for _, name := range profile.Names() {
+		p, err := profile.Load(name)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "%-12s %s\n", name, p.Description); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// config returns what the flags say, but for the collector.
+func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error) {
+	switch {
+	case f.to == "":
+		return cfg, errors.New("no collector: want -e HOST:PORT")
+	case f.routers < 1 || f.routers > generate.MaxRouters:
+		return cfg, fmt.Errorf("--exporters %d: want 1 to %d", f.routers, generate.MaxRouters)
+	}
+	p, err := profile.Load(f.profile)
+	if err != nil {
+		return cfg, err
+	}
+	protocol, err := export.ParseProtocol(f.protocol)
+	if err != nil || protocol == export.JSON {
+		return cfg, fmt.Errorf("--protocol %q: want netflow5, netflow9 or ipfix", f.protocol)
+	}
+	cfg = generate.Config{
+		Profile: &p.Profile, Name: f.profile, Seed: f.seed, Routers: f.routers, Duration: f.length,
+		Cache:  cache.Config{Entries: f.entries, Active: f.active, Inactive: f.inactive, Linger: time.Second},
+		Export: export.Config{Protocol: protocol},
+	}
+	for _, text := range f.faults {
+		fault, err := generate.ParseFault(text)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Faults = append(cfg.Faults, fault)
+	}
+	for _, text := range f.restarts {
+		restart, err := generate.ParseRestart(text)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Restarts = append(cfg.Restarts, restart)
+	}
+	if f.source != "" {
+		if cfg.Sources, err = generate.ParseSources(f.source, f.routers); err != nil {
+			return cfg, fmt.Errorf("--source: %w", err)
+		}
+	}
+	if cfg.Start, err = parseStart(f.start); err != nil {
+		return cfg, err
+	}
+	cfg.Pace, err = parseGeneratorPace(f.pace)
+	return cfg, err
+}
+
+func parseStart(s string) (time.Time, error) {
+	if s == "now" {
+		return time.Now().Truncate(time.Second), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, fmt.Errorf("--start %q: want now, or a time such as 2026-01-01T12:00:00Z", s)
+	}
+	return t, nil
+}
+
+// parseGeneratorPace reads what parsePace does, or N/s.
+func parseGeneratorPace(s string) (p generate.Pace, err error) {
+	if n, ok := strings.CutSuffix(s, "/s"); ok {
+		if p.Records, err = strconv.ParseFloat(n, 64); err == nil && p.Records > 0 {
+			return p, nil
+		}
+	} else if p.Speed, err = parsePace(s); err == nil {
+		return p, nil
+	}
+	return p, fmt.Errorf("--pace %q: want fast, real, xN or N/s", s)
+}
+
+// collector resolves the one address that is sent to.
+func (f *generateFlags) collector(ctx context.Context) (netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(f.to)
+	if err != nil || host == "" {
+		return netip.AddrPort{}, usagef("collector %q: want HOST:PORT", f.to)
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(port)), nil
+}
+
+// exportRate returns how many datagrams a second may go to a collector.
+func (f *generateFlags) exportRate(c *cobra.Command, collector netip.Addr) (float64, error) {
+	isOwn := generate.IsThisHost(collector)
+	switch {
+	case !c.Flags().Changed("export-rate") && isOwn:
+		return ownRate, nil
+	case !c.Flags().Changed("export-rate"):
+		return foreignRate, nil
+	case f.rate <= 0:
+		return 0, fmt.Errorf("--export-rate %d: want at least 1", f.rate)
+	case f.rate > foreignRate && !isOwn && !f.own:
+		return 0, fmt.Errorf("%d datagrams/s to %s, which is not this host: want at most %d, or --i-own-this-network", f.rate, collector, foreignRate)
+	}
+	return float64(f.rate), nil
+}
+
+// send runs the routers and says what they did.
+func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate.Config, sockets *generate.Sockets) (err error) {
+	if f.manifest != "" {
+		file, cerr := os.Create(f.manifest)
+		if cerr != nil {
+			return fmt.Errorf("manifest: %w", cerr)
+		}
+		defer func() { err = joinClose(err, file) }()
+		cfg.Manifest, cfg.PlainManifest = file, !strings.HasSuffix(f.manifest, ".gz")
+	}
+	var passed time.Duration
+	bar := newProgress(c.ErrOrStderr(), "records", func() (int64, int64) { return int64(passed), int64(cfg.Duration) })
+	bar.every = 1 // datagrams may be few
+	cfg.Progress = func(s *generate.Stats) {
+		passed = s.Passed
+		bar.update(s.Records)
+	}
+	began := time.Now()
+	stats, err := generate.Run(ctx, cfg)
+	bar.done()
+	took := time.Since(began)
+	fmt.Fprintf(c.ErrOrStderr(), "%d routers sent %d records in %d datagrams, %d octets, %v of traffic in %v (%.0f records/s)\n",
+		cfg.Routers, stats.Records, stats.Datagrams, stats.Octets, stats.Passed.Round(time.Second), took.Round(time.Millisecond),
+		float64(stats.Records)/max(took.Seconds(), 1e-3))
+	if stats.Faults > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d of the datagrams met a fault on purpose\n", stats.Faults)
+	}
+	if stats.NotCarried > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d records were not sent: NetFlow v5 carries IPv4 only\n", stats.NotCarried)
+	}
+	if sockets.Refused > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d times %s said that nobody listens\n", sockets.Refused, f.to)
+	}
+	return err
+}

@@ -1,0 +1,240 @@
+package generate
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cacheflow/cmd/internal/manifest"
+	"cacheflow/export"
+)
+
+// Fault does something on purpose to a share of the datagrams.
+type Fault struct {
+	Kind  manifest.Fault
+	Share float64 // of the datagrams, more than 0, at most 1
+	// From and To bound it in the traffic's time, since its start; To 0 is the end.
+	From, To time.Duration
+	Exporter uint32        // 0 is all
+	By       time.Duration // how long a delay is, in the traffic's time; 0 is DefaultDelay
+}
+
+// DefaultDelay is how long a delay is, and jumped how far sequence numbers jump.
+const (
+	DefaultDelay = time.Second
+	jumped       = 1000
+)
+
+// ParseFault reads KIND=SHARE with any of from=, to=, exporter= and by= behind it: drop=1%,from=10s.
+func ParseFault(text string) (f Fault, err error) {
+	for i, item := range strings.Split(text, ",") {
+		key, value, _ := strings.Cut(item, "=")
+		switch {
+		case i == 0:
+			f.Kind = manifest.Fault(key)
+			f.Share, err = parseShare(value)
+		case key == "from":
+			f.From, err = time.ParseDuration(value)
+		case key == "to":
+			f.To, err = time.ParseDuration(value)
+		case key == "by":
+			f.By, err = time.ParseDuration(value)
+		case key == "exporter":
+			var n uint64
+			n, err = strconv.ParseUint(value, 10, 16)
+			f.Exporter = uint32(n)
+		default:
+			err = fmt.Errorf("unknown %q", key)
+		}
+		if err != nil {
+			return f, fmt.Errorf("fault %q: %w", text, err)
+		}
+	}
+	return f, f.check()
+}
+
+// parseShare reads 1% or 0.01.
+func parseShare(text string) (float64, error) {
+	digits, isPercent := strings.CutSuffix(text, "%")
+	share, err := strconv.ParseFloat(digits, 64)
+	if isPercent {
+		share /= 100
+	}
+	return share, err
+}
+
+var kinds = []manifest.Fault{manifest.Drop, manifest.Duplicate, manifest.Reorder, manifest.Delay, manifest.Truncate, manifest.Jump}
+
+func (f *Fault) check() error {
+	switch {
+	case !slices.Contains(kinds, f.Kind):
+		return fmt.Errorf("fault %q: want one of %q", f.Kind, kinds)
+	case f.By != 0 && f.Kind != manifest.Delay || f.By < 0:
+		return fmt.Errorf("fault %s by %v: want that of a delay only, more than 0", f.Kind, f.By)
+	case !(f.Share > 0 && f.Share <= 1):
+		return fmt.Errorf("fault %s: a share of %v: want more than 0%%, at most 100%%", f.Kind, f.Share)
+	case f.From < 0 || f.To < 0 || f.To != 0 && f.To <= f.From:
+		return fmt.Errorf("fault %s: from %v to %v: want an end behind the beginning", f.Kind, f.From, f.To)
+	}
+	return nil
+}
+
+// String returns what ParseFault reads.
+func (f *Fault) String() string {
+	text := fmt.Sprintf("%s=%v%%", f.Kind, f.Share*100)
+	if f.From != 0 {
+		text += ",from=" + f.From.String()
+	}
+	if f.To != 0 {
+		text += ",to=" + f.To.String()
+	}
+	if f.Exporter != 0 {
+		text += fmt.Sprintf(",exporter=%d", f.Exporter)
+	}
+	if f.By != 0 {
+		text += ",by=" + f.By.String()
+	}
+	return text
+}
+
+// covers reports whether the fault is about a datagram that is due so long after the start.
+func (f *Fault) covers(d *datagram, at time.Duration) bool {
+	return at >= f.From && (f.To == 0 || at < f.To) && (f.Exporter == 0 || f.Exporter == d.Exporter)
+}
+
+// faults decide about datagrams, in the order in which they are due, and send them.
+type faults struct {
+	list   []Fault
+	random []*rand.Rand   // one for each: they do not depend on each other
+	held   map[int][]byte // by router: the datagram that goes out behind its next one
+	late   []late         // by when they go out
+	jumps  map[int]uint32 // by router: how far its sequence numbers have jumped
+	to     func(router int, data []byte) error
+}
+
+// late is a datagram that was delayed.
+type late struct {
+	at     time.Time
+	router int
+	data   []byte
+}
+
+func newFaults(list []Fault, seed uint64, to func(int, []byte) error) *faults {
+	f := &faults{list: list, held: map[int][]byte{}, jumps: map[int]uint32{}, to: to}
+	for i := range list {
+		f.random = append(f.random, rand.New(rand.NewPCG(seed, 1<<33|uint64(i)))) // no router's sequence
+	}
+	return f
+}
+
+// of returns what happens to a datagram: the first fault that hits it.
+func (f *faults) of(d *datagram, at time.Duration) (hit *Fault) {
+	for i := range f.list {
+		if f.list[i].covers(d, at) && f.random[i].Float64() < f.list[i].Share && hit == nil {
+			hit = &f.list[i]
+		}
+	}
+	return hit
+}
+
+// send sends a datagram as the fault that hit it says, if any, and what is due with it. It changes
+// the sequence number, in the data too, where that has jumped.
+func (f *faults) send(router int, d *datagram, data []byte, hit *Fault) error {
+	if err := f.releaseLate(d.due); err != nil {
+		return err
+	}
+	d.Fault = ""
+	if hit != nil {
+		d.Fault = hit.Kind
+	}
+	if d.Fault == manifest.Jump {
+		f.jumps[router] += jumped
+	}
+	if by := f.jumps[router]; by != 0 {
+		d.Sequence += by
+		binary.BigEndian.PutUint32(data[sequenceAt(data):], d.Sequence)
+	}
+	switch d.Fault {
+	case manifest.Drop:
+		return nil
+	case manifest.Duplicate:
+		if err := f.to(router, data); err != nil {
+			return err
+		}
+	case manifest.Truncate:
+		data = data[:len(data)/2]
+	case manifest.Delay:
+		f.delay(late{d.due.Add(cmp.Or(hit.By, DefaultDelay)), router, bytes.Clone(data)})
+		return nil
+	case manifest.Reorder:
+		if _, waits := f.held[router]; !waits {
+			f.held[router] = bytes.Clone(data)
+			return nil
+		}
+	}
+	if err := f.to(router, data); err != nil {
+		return err
+	}
+	return f.releaseHeld(router)
+}
+
+// delay puts a datagram among those that go out later.
+func (f *faults) delay(l late) {
+	i := len(f.late)
+	for i > 0 && f.late[i-1].at.After(l.at) {
+		i--
+	}
+	f.late = slices.Insert(f.late, i, l)
+}
+
+// releaseLate sends what was delayed up to a time.
+func (f *faults) releaseLate(until time.Time) error {
+	for len(f.late) > 0 && !f.late[0].at.After(until) {
+		l := f.late[0]
+		f.late = f.late[1:]
+		if err := f.to(l.router, l.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseHeld sends what was held back of a router.
+func (f *faults) releaseHeld(router int) error {
+	data, waits := f.held[router]
+	if !waits {
+		return nil
+	}
+	delete(f.held, router)
+	return f.to(router, data)
+}
+
+// finish sends all that is left: the manifest says that it was sent.
+func (f *faults) finish(routers int) (err error) {
+	for router := range routers {
+		err = errors.Join(err, f.releaseHeld(router))
+	}
+	for _, l := range f.late {
+		err = errors.Join(err, f.to(l.router, l.data))
+	}
+	f.late = nil
+	return err
+}
+
+// sequenceAt returns where the sequence number of a message is (RFC 3954 §5.1, RFC 7011 §3.1).
+func sequenceAt(message []byte) int {
+	switch export.Protocol(binary.BigEndian.Uint16(message)) {
+	case export.NetFlow5:
+		return 16
+	case export.NetFlow9:
+		return 12
+	}
+	return 8
+}

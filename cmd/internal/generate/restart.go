@@ -1,0 +1,69 @@
+package generate
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/manifest"
+	"cacheflow/export"
+)
+
+// Restart is a router that loses its power: what is in its cache and in its open message is lost,
+// and it comes back at once with a new boot time, sequence numbers from the start, and templates
+// first. The address and port that it sends from stay the same, and so does its traffic.
+type Restart struct {
+	At       time.Duration // of the traffic's time since its start, whole seconds
+	Exporter uint32        // 0 is all
+}
+
+// ParseRestart reads 30s, or 30s,exporter=2.
+func ParseRestart(text string) (r Restart, err error) {
+	at, of, _ := strings.Cut(text, ",")
+	if r.At, err = time.ParseDuration(at); err == nil && of != "" {
+		number, ok := strings.CutPrefix(of, "exporter=")
+		n, nerr := strconv.ParseUint(number, 10, 16)
+		if !ok || nerr != nil {
+			err = fmt.Errorf("want exporter=N, not %q", of)
+		}
+		r.Exporter = uint32(n)
+	}
+	if err == nil && (r.At <= 0 || r.At%time.Second != 0) {
+		err = fmt.Errorf("%v: want whole seconds, more than 0", r.At)
+	}
+	if err != nil {
+		return r, fmt.Errorf("restart %q: %w", text, err)
+	}
+	return r, nil
+}
+
+// restarts returns when a router restarts, in the order of time.
+func (c *Config) restarts(number uint32) (at []time.Time) {
+	for _, r := range c.Restarts {
+		if r.Exporter == 0 || r.Exporter == number {
+			at = append(at, c.Start.Add(r.At))
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	return at
+}
+
+// restart loses what the router has, and begins anew.
+func (r *router) restart(at time.Time) (err error) {
+	r.out.restart = &manifest.Restart{Restart: at.UTC(), Exporter: r.Exporter.Exporter}
+	lost := &r.out.restart.Count
+	for i := range r.open {
+		lost.Add(r.open[i].Packets, r.open[i].Octets)
+	}
+	r.open = r.open[:0]
+	r.emit = func(f *flow.Record) { lost.Add(f.Packets, f.Octets) }
+	for r.table.Flush(flushed) > 0 {
+	}
+	r.emit = r.export
+	r.Boot, r.now = at.UTC(), 0
+	r.session, err = export.NewSession(r.messages, r.send)
+	return err
+}

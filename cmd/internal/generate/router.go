@@ -1,0 +1,231 @@
+package generate
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"time"
+
+	"cacheflow/cache"
+	"cacheflow/cache/flow"
+	"cacheflow/capture"
+	"cacheflow/capture/synth"
+	"cacheflow/cmd/internal/manifest"
+	"cacheflow/export"
+)
+
+// router is one virtual router. In a round one goroutine has it to itself.
+type router struct {
+	// Exporter has the present boot time, flow.Time 0 of the session. That of the source and the
+	// table is origin, the first one.
+	manifest.Exporter
+	origin   time.Time
+	restarts []time.Time // to come
+	protocol export.Protocol
+	messages export.Config // the session's
+	source   capture.Source
+	table    *cache.Table
+	emit     func(*flow.Record) // what the table's records go to
+	session  *export.Session
+
+	batch []flow.Packet
+	held  []flow.Packet // what was read of batch and comes later than the round
+	ended bool          // the source has no more
+	end   flow.Time     // of the traffic
+	done  bool          // nothing will be sent any more
+
+	now        flow.Time     // of the session
+	shifted    flow.Record   // the one under way, on the session's time
+	open       []flow.Record // what the open message will carry, in order
+	datagrams  uint64
+	notCarried uint64
+	failed     error
+	out        *output
+}
+
+// output is what one router sends in one round.
+type output struct {
+	data      []byte
+	datagrams []datagram
+	records   []manifest.Record
+	// notCarried counts the records that met the round's end without a message.
+	notCarried uint64
+	restart    *manifest.Restart // it came first
+}
+
+func (o *output) reset() {
+	*o = output{data: o.data[:0], datagrams: o.datagrams[:0], records: o.records[:0]}
+}
+
+// datagram is one of them: data and records up to here, from where the one before it ends.
+type datagram struct {
+	manifest.Datagram
+	due           time.Time
+	data, records int
+}
+
+// readBatch is how many packets are made at once: they stay in the processor's first-level cache.
+const readBatch = 64
+
+func newRouter(c *Config, number uint32) (*router, error) {
+	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, readBatch)}
+	r.origin, r.restarts, r.messages, r.emit = r.Boot, c.restarts(number), c.session(&r.Exporter), r.export
+	start := since(r.origin, c.Start)
+	r.end = start.Add(c.Duration)
+	source, err := synth.New(synth.Config{
+		Profile: c.Profile, Seed: c.Seed, Router: number, Start: start, End: r.end, Boot: r.origin,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.source = source
+	table := c.Cache
+	table.Router, table.Seed, table.Emit = source, [2]uint64{c.Seed, uint64(number)}, func(f *flow.Record) { r.emit(f) }
+	if r.table, err = cache.New(table); err != nil {
+		return nil, err
+	}
+	r.session, err = export.NewSession(r.messages, r.send)
+	return r, err
+}
+
+// flushed is how many flows a router ends in a round once its traffic is over, so that
+// the last round is no larger than others.
+const flushed = 4096
+
+// advance has the router meter and send what is due before a time, and put it into out.
+func (r *router) advance(until time.Time, out *output) {
+	r.out = out
+	if len(r.restarts) > 0 && !r.restarts[0].After(until.Add(-roundLength)) {
+		r.failed = r.restart(r.restarts[0])
+		r.restarts = r.restarts[1:]
+	}
+	horizon := since(r.origin, until)
+	for !r.ended && r.meter(horizon) {
+	}
+	for r.table.Expire(horizon, 1024) == 1024 {
+	}
+	if r.ended && horizon >= r.end && r.table.Flush(flushed) == 0 {
+		r.session.Finish(r.now)
+		r.done = true
+	}
+	r.tick(since(r.Boot, until))
+}
+
+// meter gives packets to the cache; false where all that are left are later than the horizon.
+func (r *router) meter(horizon flow.Time) bool {
+	if len(r.held) == 0 {
+		n, _, err := r.source.Read(r.batch)
+		if err != nil {
+			r.ended = true
+			if !errors.Is(err, io.EOF) {
+				r.failed = err
+			}
+		}
+		r.held = r.batch[:n]
+	}
+	n := 0
+	for n < len(r.held) && r.held[n].Last < horizon {
+		n++
+	}
+	if n > 0 {
+		r.table.Observe(r.held[:n])
+		r.table.Expire(r.held[n-1].Last, 1024)
+		r.held = r.held[n:]
+	}
+	return len(r.held) == 0
+}
+
+// export takes a record that leaves the cache.
+func (r *router) export(record *flow.Record) {
+	f := &r.shifted
+	*f = *record
+	shift := since(r.origin, r.Boot)
+	f.First, f.Last, f.Expired = f.First-shift, f.Last-shift, f.Expired-shift
+	r.tick(f.Expired)
+	if r.protocol != export.NetFlow5 {
+		r.append(f)
+		return
+	}
+	// The session would split what exceeds 32 bits; then nobody knew what is in which datagram.
+	parts := max(1, parts32(f.Packets), parts32(f.Octets))
+	for i := range parts {
+		f.Packets, f.Octets = share(record.Packets, parts, i), share(record.Octets, parts, i)
+		r.append(f)
+	}
+}
+
+func (r *router) append(record *flow.Record) {
+	r.open = append(r.open, *record)
+	if why := r.session.Append(record, r.now); why != export.None {
+		r.open = r.open[:len(r.open)-1]
+		r.notCarried++
+		r.out.notCarried++
+	}
+}
+
+// parts32 returns how many 32-bit counters n needs.
+func parts32(n uint64) uint64 { return (n + math.MaxUint32 - 1) / math.MaxUint32 }
+
+// share returns part i of n, evenly divided.
+func share(n, parts, i uint64) uint64 {
+	part := n / parts
+	if i < n%parts {
+		part++
+	}
+	return part
+}
+
+// tick moves the session's time on. What is due in between leaves when it is due.
+func (r *router) tick(t flow.Time) {
+	for due, ok := r.session.Due(); ok && due <= t; due, ok = r.session.Due() {
+		r.now = max(r.now, due)
+		r.session.Tick(r.now)
+	}
+	r.now = max(r.now, t)
+}
+
+// send is the session's sink. A message carries the oldest of the open records, as many as
+// it counts.
+func (r *router) send(m *export.Message) {
+	o := r.out
+	r.datagrams++
+	sequence, epoch := r.header(m.Data)
+	n := int(m.Flows.Records)
+	for i := range r.open[:n] {
+		o.records = append(o.records, r.record(&r.open[i], epoch))
+	}
+	r.open = r.open[:copy(r.open, r.open[n:])]
+	o.data = append(o.data, m.Data...)
+	due := r.Boot.Add(time.Duration(r.now))
+	o.datagrams = append(o.datagrams, datagram{
+		manifest.Datagram{
+			Number: r.datagrams, Exporter: r.Exporter.Exporter, Sequence: sequence, Time: due.UnixMilli(), Octets: len(m.Data), Records: n,
+		},
+		due, len(o.data), len(o.records),
+	})
+}
+
+// header returns a message's sequence number, and the wall time of sysUpTime 0 in milliseconds
+// as a collector computes it.
+func (r *router) header(b []byte) (sequence uint32, epoch int64) {
+	be := binary.BigEndian
+	if r.protocol == export.NetFlow9 { // whole seconds, and sysUpTime in milliseconds
+		return be.Uint32(b[sequenceAt(b):]), int64(be.Uint32(b[8:]))*1000 - int64(be.Uint32(b[4:]))
+	}
+	return be.Uint32(b[sequenceAt(b):]), r.Boot.UnixMilli()
+}
+
+// record returns what the manifest says of a record of the message under way.
+func (r *router) record(f *flow.Record, epoch int64) manifest.Record {
+	m := manifest.Record{
+		Exporter: r.Exporter.Exporter, Datagram: r.datagrams, Src: f.SrcAddr(), Dst: f.DstAddr(), SrcPort: f.SrcPort, DstPort: f.DstPort,
+		Protocol: f.Protocol, ToS: f.ToS, TCPFlags: f.TCPFlags, Input: f.Input, Output: f.Egress, Packets: f.Packets, Octets: f.Octets,
+		Start: epoch + int64(f.First.Milliseconds()), End: epoch + int64(f.Last.Milliseconds()),
+		SrcPrefixLen: f.SrcPrefixLen, DstPrefixLen: f.DstPrefixLen, Reason: f.End,
+	}
+	if f.NextHop != [16]byte{} {
+		m.NextHop = f.NextHopAddr()
+	}
+	return m
+}

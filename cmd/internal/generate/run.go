@@ -1,0 +1,225 @@
+package generate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cacheflow/cmd/internal/manifest"
+)
+
+// roundLength is how much of the traffic's time is one round.
+const roundLength = 250 * time.Millisecond
+
+// round is what all routers send in one of them.
+type round struct {
+	until   time.Time
+	outputs []output
+	order   []place // of the datagrams
+	err     error
+}
+
+// place is where a datagram stands.
+type place struct {
+	due          time.Time
+	router, i    int
+	data, record int // where it begins
+}
+
+// generator is a run.
+type generator struct {
+	cfg     Config
+	routers []*router
+	pacer   *pacer
+	faults  *faults
+	truth   *manifest.Writer
+	stats   Stats
+}
+
+// Run sends the traffic of all routers, until its end or that of ctx, which is no error: then
+// what was sent is in the manifest, and no more.
+func Run(ctx context.Context, c Config) (Stats, error) {
+	if err := c.check(); err != nil {
+		return Stats{}, err
+	}
+	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), faults: newFaults(c.Faults, c.Seed, c.Send)}
+	var exporters []manifest.Exporter
+	for n := range c.Routers {
+		r, err := newRouter(&g.cfg, uint32(n+1))
+		if err != nil {
+			return Stats{}, err
+		}
+		g.routers = append(g.routers, r)
+		exporters = append(exporters, r.Exporter)
+	}
+	if c.Manifest != nil {
+		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, manifest.Header{
+			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(), Faults: c.faults(),
+		}, exporters)
+	}
+	err := g.run(ctx)
+	end := manifest.Complete
+	if err != nil {
+		end = manifest.Interrupted
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = nil
+	}
+	if ferr := g.faults.finish(c.Routers); err == nil {
+		err = ferr
+	}
+	if g.truth != nil {
+		err = errors.Join(err, g.truth.Close(end))
+	}
+	return g.stats, err
+}
+
+// faults are those of the configuration, for the manifest.
+func (c *Config) faults() (texts []string) {
+	for i := range c.Faults {
+		texts = append(texts, c.Faults[i].String())
+	}
+	return texts
+}
+
+// run sends one round while the next one is made.
+func (g *generator) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var making sync.WaitGroup
+	defer making.Wait()
+	defer cancel()
+	free, made := make(chan *round, 2), make(chan *round, 1)
+	for range cap(free) {
+		free <- &round{outputs: make([]output, len(g.routers))}
+	}
+	making.Go(func() { g.make(ctx, free, made) })
+	for r := range made {
+		if err := g.send(ctx, r); err != nil {
+			return err
+		}
+		free <- r
+	}
+	return ctx.Err()
+}
+
+// make makes rounds until there is nothing more to send.
+func (g *generator) make(ctx context.Context, free <-chan *round, made chan<- *round) {
+	defer close(made)
+	for until := g.cfg.Start; ; {
+		until = until.Add(roundLength)
+		select {
+		case r := <-free:
+			r.until = until
+			done := g.advance(r)
+			select {
+			case made <- r:
+			case <-ctx.Done():
+				return
+			}
+			if done || r.err != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// advance has all routers go through a round, and reports whether they are done.
+func (g *generator) advance(r *round) (done bool) {
+	var next atomic.Int64
+	var working sync.WaitGroup
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < len(g.routers); i = int(next.Add(1)) - 1 {
+			r.outputs[i].reset()
+			if !g.routers[i].done {
+				g.routers[i].advance(r.until, &r.outputs[i])
+			}
+		}
+	}
+	for range min(runtime.GOMAXPROCS(0), len(g.routers)) - 1 {
+		working.Go(work)
+	}
+	work()
+	working.Wait()
+	done = true
+	for _, router := range g.routers {
+		done = done && router.done
+		r.err = cmp.Or(r.err, router.failed)
+	}
+	r.sort()
+	return done
+}
+
+// sort brings the datagrams of all routers into the order of time.
+func (r *round) sort() {
+	r.order = r.order[:0]
+	for router := range r.outputs {
+		p := place{router: router}
+		for i := range r.outputs[router].datagrams {
+			d := &r.outputs[router].datagrams[i]
+			p.i, p.due = i, d.due
+			r.order = append(r.order, p)
+			p.data, p.record = d.data, d.records
+		}
+	}
+	slices.SortStableFunc(r.order, func(a, b place) int { return a.due.Compare(b.due) })
+}
+
+// send sends the datagrams of a round, as fast as they may leave, and writes them down.
+func (g *generator) send(ctx context.Context, r *round) error {
+	for i := range r.outputs {
+		if restart := r.outputs[i].restart; restart != nil {
+			g.restarted(i, restart)
+		}
+	}
+	for _, p := range r.order {
+		out := &r.outputs[p.router]
+		d := &out.datagrams[p.i]
+		if err := g.pacer.wait(ctx, d); err != nil {
+			return err
+		}
+		at := d.due.Sub(g.cfg.Start)
+		if err := g.faults.send(p.router, d, out.data[p.data:d.data], g.faults.of(d, at)); err != nil {
+			return err
+		}
+		if g.truth != nil {
+			if err := g.truth.Datagram(&d.Datagram, out.records[p.record:d.records]); err != nil {
+				return err
+			}
+		}
+		g.stats.Datagrams++
+		g.stats.Records += uint64(d.Records)
+		g.stats.Octets += uint64(d.Octets)
+		g.stats.Passed = min(at, g.cfg.Duration)
+		if d.Fault != "" {
+			g.stats.Faults++
+		}
+		if g.cfg.Progress != nil {
+			g.cfg.Progress(&g.stats)
+		}
+	}
+	for i := range r.outputs {
+		g.notCarried(i, r.outputs[i].notCarried)
+	}
+	return r.err
+}
+
+func (g *generator) restarted(router int, r *manifest.Restart) {
+	delete(g.faults.jumps, router)
+	if g.truth != nil {
+		g.truth.Restart(r)
+	}
+}
+
+func (g *generator) notCarried(router int, n uint64) {
+	g.stats.NotCarried += n
+	if g.truth != nil && n > 0 {
+		g.truth.NotCarried(uint32(router+1), n)
+	}
+}

@@ -1,0 +1,37 @@
+// Package manifest writes and reads the truth about generated flow exports: what was sent, to
+// the datagram and the record.
+//
+// A manifest is lines of JSON, plain or compressed as a series of gzip members (RFC 1952 §2.2),
+// which every reader of gzip takes for one file. The same traffic makes the same octets. In this order:
+//
+//	{"manifest":1, "profile":…, "seed":…, "protocol":…, "start":…, "duration":…, "columns":[…]}
+//	{"exporter":1, "address":…, "domain":…, "boot":…}    one for each exporter
+//	{"datagram":1, "exporter":1, "sequence":…, "time":…, "octets":…, "records":…}
+//	[1, 1, "192.0.2.1", …]                               one for each record of that datagram
+//	{"restart":…, "exporter":1, "records":…, …}          its new boot time, and what was lost with it
+//	{"total":"exporter", …}                              sums, see below
+//	{"end":"complete", …}
+//
+// An exporter's address is "" where the kernel chose it, so that the manifest depends on nothing
+// else. Its domain is the Source ID of NetFlow v9, the Observation Domain ID of IPFIX, or engine
+// type × 256 + engine id of NetFlow v5. Datagrams are counted from 1 for each exporter, those with
+// templates or options data only among them; sequence is the header's, time is when it was due in
+// milliseconds since 1970, records counts flow records. A member fault says what was done to it on
+// purpose: "drop" (it was not sent), "duplicate" (it was sent twice), "reorder" (it was sent behind
+// its exporter's next one), "delay" (it was sent later), "truncate" (only its first half was sent) or
+// "jump" (from it on the exporter's sequence numbers are larger; sequence is what was sent). Then the
+// first line has the faults that were asked for.
+//
+// A record is an array, for the sake of size; the manifest's first line names its columns by IANA
+// elements: exporter and datagram, the flow key (addresses of either IP version), what was
+// counted, and the route. Its times are those that the protocol carries, in milliseconds since
+// 1970. NetFlow v9 has them relative to a header of whole seconds: so there they are up to a second
+// before the traffic's own, and just what a collector computes. A flow whose counters exceed
+// NetFlow v5's 32 bits is several records, as it is on the wire.
+//
+// Totals are of records, packets and octets: by exporter (with its datagrams, and the records
+// that the protocol cannot carry, such as IPv6 in NetFlow v5), by exporter and ingress interface,
+// and by exporter and minute, that of the flow's start. The last line sums all up; its end is
+// "interrupted" where somebody stopped the traffic: what is listed was sent, and nothing else.
+// A manifest without a last line is cut off.
+package manifest
