@@ -47,11 +47,11 @@ type association struct {
 }
 
 // associate secures conn, from which nothing is sent in clear but the handshake.
-func (c *Config) associate(ctx context.Context, conn *net.UDPConn, address string) (socket, error) {
+func (c *Config) associate(ctx context.Context, conn *net.UDPConn) (socket, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errors.New("the collector does not answer"))
 	defer cancel()
 	var secured net.Conn
-	cfg, err := c.identify(address)
+	cfg, err := c.identify()
 	if err == nil {
 		secured, err = c.Handshaker.Handshake(ctx, conn, c.MTU, cfg)
 	}
@@ -63,9 +63,14 @@ func (c *Config) associate(ctx context.Context, conn *net.UDPConn, address strin
 		return nil, err
 	}
 	a := &association{Conn: secured, gone: make(chan struct{})}
-	a.until = time.Now().Add(max(c.TemplateInterval, c.Reconnect))
+	a.until = c.associationEnd()
 	go a.listen()
 	return a, nil
+}
+
+// associationEnd is when another association is to take the place of one that begins now.
+func (c *Config) associationEnd() time.Time {
+	return time.Now().Add(max(c.TemplateInterval, c.Reconnect))
 }
 
 // listen reads until the collector hangs up: it has nothing to say.
@@ -124,12 +129,27 @@ func (a *association) cause() error {
 	return a.why
 }
 
+// postpones has an association go on that is only old, where there are no certificates for the
+// next one.
+func (s *sender) postpones() bool {
+	a, e := s.secured, s.e
+	if a == nil || a.isLost() {
+		return false
+	}
+	_, err := e.cfg.identify()
+	if err != nil {
+		e.cfg.Logger.Warn("the association goes on: no certificates for the next one", "exporter", e.cfg.Name, "error", err)
+		a.until = e.cfg.associationEnd()
+	}
+	return err != nil
+}
+
 // dissociate tells the collector that nothing more comes.
 func (s *sender) dissociate(a *association) {
 	e := s.e
 	lost := a.isLost()
 	if lost {
-		e.setUp(false) // an old one is about to be replaced
+		e.disconnected() // an old one is about to be replaced
 	}
 	a.SetWriteDeadline(time.Now().Add(sendTimeout))
 	a.Close()

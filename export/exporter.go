@@ -25,21 +25,23 @@ type Exporter struct {
 	draining context.Context // ends with Shutdown
 	drain    context.CancelFunc
 
-	attempted time.Time // when Run last tried to connect
-	port      uint16    // that the next association of DTLS leaves from; 0 for any
-	quiet     bool      // the next connection is no news
+	attempted time.Time      // when Run last tried to connect
+	port      uint16         // that the next association of DTLS leaves from; 0 for any
+	remote    netip.AddrPort // that the next association goes to; the zero AddrPort has the name looked up
+	quiet     bool           // the next connection is no news
 
-	mu     sync.Mutex // guards what follows
-	queue  queue
-	stats  Stats
-	state  state
-	local  netip.AddrPort
-	rest   []flow.Record      // of the sender's batch, not encoded yet while no message can begin
-	up     bool               // as Up says; the sender's goroutine sets it
-	hold   bool               // records wait while up is false
-	cancel context.CancelFunc // ends Run; nil until it is called
-	waited bool               // PutWait or Shutdown was called
-	latest flow.Time          // the largest Expired of a record that was put
+	mu        sync.Mutex // guards what follows
+	queue     queue
+	stats     Stats
+	state     state
+	local     netip.AddrPort
+	rest      []flow.Record      // of the sender's batch, not encoded yet while no message can begin
+	up        bool               // as Up says; the sender's goroutine sets it
+	hold      bool               // records wait while up is false
+	connected bool               // there is a socket, or a file is tried
+	cancel    context.CancelFunc // ends Run; nil until it is called
+	waited    bool               // PutWait or Shutdown was called
+	latest    flow.Time          // the largest Expired of a record that was put
 }
 
 type state uint8
@@ -131,6 +133,15 @@ func (e *Exporter) PutWait(ctx context.Context, rs []flow.Record) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// Offer queues copies of as many of rs as there is room for, and returns how many. Nothing is
+// dropped: the others are to be offered again, or put.
+func (e *Exporter) Offer(rs []flow.Record) (accepted int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.waited = true
+	return e.accept(rs)
 }
 
 // Room returns how many records the queue has room for.
@@ -291,7 +302,7 @@ func (e *Exporter) end(why Reason) {
 	if e.state == ended {
 		return
 	}
-	e.state, e.up = ended, false
+	e.state, e.connected, e.up = ended, false, false
 	left := e.queue.clear()
 	e.stats.Queued.sub(left)
 	left.add(e.stats.Building)
@@ -308,9 +319,9 @@ const (
 
 // connect returns a socket: for datagrams the one of this exporter's life, so that the
 // collector sees one source port (RFC 7011 §8.4 tells sessions apart by it). Streams and
-// associations are begun no more often than each Reconnect. An association keeps the port
-// (RFC 6347 §4.2.8), unless a collector may hold the one before against it: one that is
-// silent, but not one that refuses. Once Shutdown was called connect makes no more than one
+// associations are begun no more often than each Reconnect. An association keeps both ports
+// and addresses (RFC 6347 §4.2.8), until an attempt fails; its own port even then, unless the
+// collector may hold the one before against it: one that is silent, but not one that refuses. Once Shutdown was called connect makes no more than one
 // attempt, then returns ErrClosed.
 func (e *Exporter) connect(ctx context.Context) (socket, error) {
 	pause := firstPause
@@ -320,13 +331,18 @@ func (e *Exporter) connect(ctx context.Context) (socket, error) {
 	}
 	for told := None; ; {
 		e.attempted = time.Now()
-		sock, err := e.dial(ctx, e.cfg.Address, netip.AddrPortFrom(e.cfg.Source, e.port))
+		address := e.cfg.Address
+		if e.remote.IsValid() {
+			address = e.remote.String()
+		}
+		sock, err := e.dial(ctx, address, netip.AddrPortFrom(e.cfg.Source, e.port))
 		if err == nil {
-			e.connected(sock)
+			e.reached(sock)
 			return sock, nil
 		}
-		e.setUp(false)
+		e.disconnected()
 		why := classify(err)
+		e.remote = netip.AddrPort{}
 		if e.quiet = false; why != Refused {
 			e.port = 0
 		}
@@ -355,12 +371,12 @@ func (e *Exporter) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (e *Exporter) connected(sock socket) {
+func (e *Exporter) reached(sock socket) {
 	e.mu.Lock()
-	e.up = true
+	e.connected, e.up = true, true
 	e.local, e.stats.Collector = addrPort(sock.LocalAddr()), addrPort(sock.RemoteAddr())
 	if e.cfg.Transport == DTLS {
-		e.port = e.local.Port()
+		e.port, e.remote = e.local.Port(), e.stats.Collector
 	}
 	e.mu.Unlock()
 	level := slog.LevelInfo

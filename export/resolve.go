@@ -48,7 +48,7 @@ func (c *Config) resolve(ctx context.Context, network, address string, source ne
 }
 
 // A resolver looks the name of a collector of datagrams up again and again, beside the
-// sender, which a slow server of names does not hold up. Who connects does so then.
+// sender, which a slow server of names does not hold up. A stream does so when it connects.
 type resolver struct {
 	e     *Exporter
 	soon  chan struct{}       // capacity 1: the collector is not there
@@ -58,7 +58,7 @@ type resolver struct {
 // newResolver returns nil where there is no name, or no clock.
 func newResolver(e *Exporter) *resolver {
 	host, _, _ := net.SplitHostPort(e.cfg.Address)
-	if _, err := netip.ParseAddr(host); err == nil || e.cfg.Now == nil || e.cfg.Transport.isConnected() || e.cfg.File.Path != "" {
+	if _, err := netip.ParseAddr(host); err == nil || e.cfg.Now == nil || e.cfg.Transport.isStream() || e.cfg.File.Path != "" {
 		return nil
 	}
 	return &resolver{e, make(chan struct{}, 1), make(chan netip.AddrPort, 1)}
@@ -134,6 +134,10 @@ func (s *sender) relocate() {
 	}
 	select {
 	case to := <-s.names.found:
+		if s.secured != nil {
+			s.e.remote, s.secured.until = to, time.Now() // renew goes there
+			return
+		}
 		sock, err := s.e.dial(s.ctx, to.String(), netip.AddrPortFrom(s.e.cfg.Source, 0))
 		if err != nil {
 			s.e.cfg.Logger.Warn("collector has moved, and cannot be reached", "exporter", s.e.cfg.Name, "collector", to, "error", err)
@@ -145,7 +149,7 @@ func (s *sender) relocate() {
 		s.use(sock)
 		s.downAt, s.trouble = time.Time{}, None
 		s.session.restart()
-		s.e.connected(sock)
+		s.e.reached(sock)
 		s.greet()
 	default:
 	}

@@ -386,7 +386,7 @@ func (s *sender) rebind() bool {
 		return false
 	}
 	s.use(sock)
-	e.connected(sock)
+	e.reached(sock)
 	return true
 }
 

@@ -1,6 +1,9 @@
 package export
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // What a sender does where its collector can hang up.
 
@@ -16,11 +19,11 @@ type connection interface {
 // renew calls a collector again that has hung up, as soon as it may. If it ends without,
 // s.ended says why.
 func (s *sender) renew() {
-	for s.conn != nil && s.conn.isGone() {
+	for s.conn != nil && s.conn.isGone() && !s.postpones() {
 		s.session.Flush(s.present()) // one that reads to the end still gets it
 		s.depart()
 		s.hangUp()
-		before := s.e.port
+		port, remote := s.e.port, s.collector()
 		sock, err := s.e.connect(s.ctx)
 		if err != nil {
 			s.ended = NoCollector
@@ -28,15 +31,15 @@ func (s *sender) renew() {
 		}
 		s.use(sock)
 		s.downAt = time.Time{}
-		s.begin(before)
+		s.begin(port != 0 && s.e.port == port && s.collector() == remote)
 	}
 }
 
-// begin greets a collector that has been called again. From the port before it is the same
-// Transport Session as before (RFC 7011 §2), whose sequence numbers go on, so that what was
-// lost shows; else a new one (§8.1), with sequence numbers from 0.
-func (s *sender) begin(before uint16) {
-	if before != 0 && s.e.port == before {
+// begin greets a collector that has been called again. Between the same ports and addresses it
+// is the same Transport Session as before (RFC 7011 §2), whose sequence numbers go on, so that
+// what was lost shows; else a new one (§8.1), with sequence numbers from 0.
+func (s *sender) begin(same bool) {
+	if same {
 		s.session.resume()
 	} else {
 		s.session.restart()
@@ -54,4 +57,9 @@ func (s *sender) hangUp() {
 	case secured != nil:
 		s.dissociate(secured)
 	}
+}
+
+func (s *sender) collector() netip.AddrPort {
+	a, _ := s.e.RemoteAddr()
+	return a
 }

@@ -35,7 +35,7 @@ func (s *sender) settle(st *stream) {
 // dropped.
 func (s *sender) hangUpStream(st *stream) {
 	e := s.e
-	e.setUp(false)
+	e.disconnected()
 	st.finish(s.ctx)
 	s.settle(st)
 	var lost Count

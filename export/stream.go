@@ -83,7 +83,7 @@ func (c Config) dialStream(ctx context.Context, address string, source netip.Add
 	s.Conn = s.wire
 	err = errors.Join(mark(s.tcp, remote.Addr().Is6(), c.DSCP, c.TTL), setPeerTimeout(s.tcp))
 	if err == nil && c.Transport == TLS {
-		err = s.secure(ctx, &c, address)
+		err = s.secure(ctx, &c)
 	}
 	if err != nil {
 		conn.Close()
@@ -105,8 +105,8 @@ func (c Config) dialStream(ctx context.Context, address string, source netip.Add
 }
 
 // secure agrees on TLS. Nothing is sent before.
-func (s *stream) secure(ctx context.Context, c *Config, address string) error {
-	cfg, err := c.identify(address)
+func (s *stream) secure(ctx context.Context, c *Config) error {
+	cfg, err := c.identify()
 	if err != nil {
 		return err
 	}
@@ -115,11 +115,11 @@ func (s *stream) secure(ctx context.Context, c *Config, address string) error {
 	return conn.HandshakeContext(ctx)
 }
 
-// identify returns what TLS and DTLS need to know the collector at address.
-func (c *Config) identify(address string) (*tls.Config, error) {
+// identify returns what TLS and DTLS need to know the collector.
+func (c *Config) identify() (*tls.Config, error) {
 	cfg, err := c.Identity.Client()
 	if err == nil && cfg.ServerName == "" {
-		cfg.ServerName, _, err = net.SplitHostPort(address)
+		cfg.ServerName, _, err = net.SplitHostPort(c.Address)
 	}
 	return cfg, err
 }

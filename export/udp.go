@@ -42,7 +42,7 @@ func (c Config) dial(ctx context.Context, address string, source netip.AddrPort)
 	case err != nil:
 		return nil, err // not the nil *UDPConn in an interface
 	case c.Transport == DTLS:
-		return c.associate(ctx, conn, address)
+		return c.associate(ctx, conn)
 	// A device's queue may drop a part of a burst and not tell (sch_tbf does); lo has
 	// no queue.
 	case addrPort(conn.RemoteAddr()).Addr().IsLoopback():

@@ -21,6 +21,14 @@ func (e *Exporter) Up() bool {
 	return e.up
 }
 
+// Sends reports whether what is queued leaves the queue, if only in vain: there is a socket
+// or a file, and nothing holds records back.
+func (e *Exporter) Sends() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.connected && !e.isHeld()
+}
+
 // Hold has records wait in the queue while the collector is not up, for Reclaim, instead
 // of being sent in vain; it is then asked each second, by templates, whether it is back.
 // It holds nothing in a replay, nor after Shutdown.
@@ -53,6 +61,13 @@ func (e *Exporter) Reclaim(batch []flow.Record) int {
 // isHeld reports whether records are to wait. The caller holds mu.
 func (e *Exporter) isHeld() bool {
 	return e.hold && !e.up && e.state < closing && e.cfg.Now != nil
+}
+
+// disconnected notes that there is no socket.
+func (e *Exporter) disconnected() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.connected, e.up = false, false
 }
 
 func (e *Exporter) setUp(up bool) {

@@ -193,35 +193,65 @@ func (g *group) move() (left bool) {
 		if !g.since[i].IsZero() || g.since[bits.TrailingZeros64(takers)].IsZero() {
 			continue // it is up, or nobody is
 		}
-		for {
-			room := g.room(takers)
-			n := e.Reclaim(g.batch[:min(room, len(g.batch))])
-			if n == 0 {
-				left = left || room == 0 && e.Stats().Queued.Records > 0
-				break
-			}
-			g.pass(g.batch[:n])
-		}
+		left = g.empty(e, takers) || left
 	}
 	return left
 }
 
-// room returns how many records each of the takers has room for.
-func (g *group) room(takers uint64) int {
-	room := outBatch
-	for ; takers != 0; takers &= takers - 1 {
-		room = min(room, g.members[bits.TrailingZeros64(takers)].Room())
+// empty has what waits for e go to those takers that have room, and reports whether
+// something is left. One that is full holds no other up: rather than wait, its part goes
+// to another one too.
+func (g *group) empty(e *exporter, takers uint64) (left bool) {
+	for {
+		roomy, size := g.withRoom(takers)
+		if roomy == 0 {
+			return e.Stats().Queued.Records > 0
+		}
+		n := e.Reclaim(g.batch[:size])
+		if n == 0 {
+			return false
+		}
+		g.pass(roomy, g.batch[:n])
 	}
-	return room
 }
 
-// pass hands records on that were taken back.
-func (g *group) pass(rs []flow.Record) {
+// inherit has what waits for members of groups that are gone, and leave with them, go to the
+// members of their successor of the same name. It comes before start.
+func (g *group) inherit(gone []*group) {
+	for _, old := range gone {
+		if old.configured.Name != g.configured.Name {
+			continue
+		}
+		g.look(time.Now())
+		for _, e := range old.members {
+			if !slices.Contains(g.members, e) && !e.Up() {
+				g.empty(e, g.takers.Load())
+			}
+		}
+	}
+}
+
+// withRoom returns those of the takers that have room for a whole batch, and how many records
+// fit into the queue of each of them.
+func (g *group) withRoom(takers uint64) (roomy uint64, size int) {
+	size = len(g.batch)
+	for ; takers != 0; takers &= takers - 1 {
+		e := g.members[bits.TrailingZeros64(takers)]
+		if wanted := e.wanted(len(g.batch)); e.Room() >= wanted {
+			roomy |= takers & -takers
+			size = min(size, wanted)
+		}
+	}
+	return roomy, size
+}
+
+// pass hands records on that were taken back, to some of the members.
+func (g *group) pass(takers uint64, rs []flow.Record) {
 	m := g.moved
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	addSum(&m.takenBack, sumOf(rs))
-	g.splitter.split(g, rs, func(member int, part []flow.Record, sum cache.Sum) {
+	g.splitter.split(g, takers, rs, func(member int, part []flow.Record, sum cache.Sum) {
 		e := g.members[member]
 		e.addHanded(sum)
 		addSum(&m.passed, sum)

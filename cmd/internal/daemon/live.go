@@ -216,25 +216,25 @@ func (s *session) deliver(set exporterSet, rs []flow.Record) {
 const holdUpShare = 2
 
 // putWait hands records to every exporter of a set and waits for room: until ctx is done,
-// but not for one whose collector is down, or that has held others up.
+// but not for one that sends nothing, or that has held others up.
 func (s *session) putWait(ctx context.Context, set exporterSet, rs []flow.Record) {
 	for _, e := range set {
-		for s.isWaitedFor(e) && e.Room() < e.wanted(len(rs)) && ctx.Err() == nil {
+		rest := rs
+		for s.isWaitedFor(e) && ctx.Err() == nil {
+			if rest = rest[e.Offer(rest):]; len(rest) == 0 {
+				break
+			}
 			time.Sleep(roomPause)
 			if s.ending.isHeldUp(e) {
 				e.heldUp.Add(int64(roomPause))
 			}
 		}
-		if s.isWaitedFor(e) {
-			_ = e.PutWait(ctx, rs) // what is refused is counted by the exporter
-		} else {
-			e.Put(rs)
-		}
+		e.Put(rest)
 	}
 }
 
 func (s *session) isWaitedFor(e *exporter) bool {
-	return e.Up() && time.Duration(e.heldUp.Load()) < s.Drain/holdUpShare
+	return e.Sends() && time.Duration(e.heldUp.Load()) < s.Drain/holdUpShare
 }
 
 func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
@@ -277,9 +277,7 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 		s.Log.Error("end the capture", "err", err)
 	}
 	err := shards.Wait()
-	for _, g := range s.groups {
-		g.settle(drain)
-	}
+	s.settleGroups(drain)
 	s.exporters.shutdown(drain)
 	s.running.Wait()
 	l, lerr := s.Meter.Ledger(context.Background())
@@ -294,6 +292,16 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 		err = lerr
 	}
 	return l, err
+}
+
+// settleGroups moves what waits for collectors that are down, and leaves the exporters time
+// to send it.
+func (s *session) settleGroups(drain context.Context) {
+	ctx, cancel := context.WithTimeout(drain, s.Drain/holdUpShare)
+	defer cancel()
+	for _, g := range s.groups {
+		g.settle(ctx)
+	}
 }
 
 func (s *session) close() {

@@ -150,19 +150,26 @@ func (s *session) nextGroups(configs []Group, set exporterSet) ([]*group, error)
 // regroup stops the groups that no shard delivers to any more, and starts new ones.
 // changing is held.
 func (s *session) regroup(groups []*group) {
-	for _, g := range s.groups {
-		if !slices.Contains(groups, g) {
-			g.stop()
-			for _, e := range g.members {
-				e.Hold(false)
-			}
-		}
-	}
 	before := s.groups
 	s.groups = groups
+	var gone []*group
+	for _, g := range before {
+		if !slices.Contains(groups, g) {
+			g.stop()
+			gone = append(gone, g)
+		}
+	}
 	for _, g := range groups {
 		if !slices.Contains(before, g) {
+			g.inherit(gone)
 			g.start()
+		}
+	}
+	for _, g := range gone {
+		for _, e := range g.members {
+			if !slices.ContainsFunc(groups, func(g *group) bool { return slices.Contains(g.members, e) }) {
+				e.Hold(false) // only now: between two groups nothing must leave in vain
+			}
 		}
 	}
 }

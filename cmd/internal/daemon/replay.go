@@ -49,7 +49,8 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 		if r.isSpare(c.Name) {
 			continue
 		}
-		c.Now, c.Epoch, c.Connected = nil, m.epoch, reached.Done
+		c.Now, c.Epoch = nil, m.epoch
+		c.Connected = sync.OnceFunc(reached.Done) // it may connect again
 		c.Line = render.AppendJSON
 		c.Unmetered = losses.unmetered // at the end only: until then it depends on who is faster
 		reached.Add(1)

@@ -126,7 +126,7 @@ func (s *shard) flushOut() {
 	s.hand(s.outlets.copied, s.out, sum)
 	for _, g := range s.outlets.groups {
 		addSum(&s.given, sum)
-		s.splitter.split(g, s.out, func(member int, part []flow.Record, sum cache.Sum) {
+		s.splitter.split(g, g.takers.Load(), s.out, func(member int, part []flow.Record, sum cache.Sum) {
 			addSum(&s.passed, sum)
 			s.hand(g.alone[member], part, sum)
 		})

@@ -62,9 +62,9 @@ type splitter struct {
 	part   []flow.Record
 }
 
-// split hands each record of a batch to the member of g that it is for, in parts.
-func (p *splitter) split(g *group, rs []flow.Record, hand func(member int, part []flow.Record, sum cache.Sum)) {
-	takers := g.takers.Load()
+// split hands each record of a batch to the one of the takers, which are members of g, that
+// it is for, in parts.
+func (p *splitter) split(g *group, takers uint64, rs []flow.Record, hand func(member int, part []flow.Record, sum cache.Sum)) {
 	if takers&(takers-1) == 0 { // there is one
 		hand(bits.TrailingZeros64(takers), rs, sumOf(rs))
 		return

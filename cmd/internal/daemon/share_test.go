@@ -161,7 +161,7 @@ func TestSplit(t *testing.T) {
 		g.takers.Store(takers)
 		var got []uint64
 		var total cache.Sum
-		p.split(g, rs, func(member int, part []flow.Record, sum cache.Sum) {
+		p.split(g, g.takers.Load(), rs, func(member int, part []flow.Record, sum cache.Sum) {
 			addSum(&total, sum)
 			last := uint64(0)
 			for i := range part {
@@ -179,7 +179,7 @@ func TestSplit(t *testing.T) {
 	}
 	var n cache.Sum
 	if allocs := testing.AllocsPerRun(100, func() {
-		p.split(g, rs, func(_ int, _ []flow.Record, sum cache.Sum) { addSum(&n, sum) })
+		p.split(g, g.takers.Load(), rs, func(_ int, _ []flow.Record, sum cache.Sum) { addSum(&n, sum) })
 	}); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
@@ -197,7 +197,7 @@ func BenchmarkSplit(b *testing.B) {
 	var n cache.Sum
 	b.ReportAllocs()
 	for b.Loop() {
-		p.split(g, rs, func(_ int, _ []flow.Record, sum cache.Sum) { addSum(&n, sum) })
+		p.split(g, g.takers.Load(), rs, func(_ int, _ []flow.Record, sum cache.Sum) { addSum(&n, sum) })
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*outBatch), "ns/record")
 }
