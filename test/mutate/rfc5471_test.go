@@ -115,7 +115,7 @@ var rfc5471 = []requirement{
 		Mutation: Mutation{"export/exporter.go", "e.refuse(rs[n:])", "_ = rs[n:]", exporting, "TestSlowCollector"},
 		Breaks:   "what found no room in the queue is not counted",
 	},
-	{ID: "3.5.1", Asks: "Very many records of one template", Note: generated},
+	{ID: "3.5.1", Asks: "Very many records of one template", Note: "Tests a collector: `cacheflow generate --export-rate` sends as many as one likes."},
 	{
 		ID: "3.5.2", Asks: "The rate grows: over TCP the exporter is held up",
 		Mutation: Mutation{"export/stream.go", "if _, err := s.Conn.Write(b); err != nil {", "s.tcp.SetWriteDeadline(time.Now().Add(time.Millisecond)); if _, err := s.Conn.Write(b); err != nil {", exporting, "TestSlowStream"},
@@ -129,7 +129,7 @@ var rfc5471 = []requirement{
 		Note:     "Messages up to 65507 octets, which is what UDP takes. Our templates have 60 fields at most, not 16370: such a one is of the test traffic source.",
 	},
 	{ID: "3.5.4", Asks: "Very many templates within their lifetime", Note: generated},
-	{ID: "3.5.5", Asks: "Very many exporters to one collector", Note: generated},
+	{ID: "3.5.5", Asks: "Very many exporters to one collector", Note: "Tests a collector: `cacheflow generate --exporters 1000` is so many."},
 	{
 		ID: "3.5.6", Asks: "One exporter to several collectors at once, with simple and complex templates",
 		Mutation: Mutation{"export/config.go", `fmt.Fprintf(h, "%s\x00%s\x00%s", c.Name, c.Protocol, c.Address)`, "_ = h", exporting, "TestCollectorsInParallel"},
