@@ -58,6 +58,7 @@ func TestConnects(t *testing.T) {
 				if err := e.Shutdown(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+				await(t, "accepted", func() bool { return c.count().Records > 0 })
 				c.stop()
 				if c.count() != sum(records(100)) || c.sessions != 1 {
 					t.Errorf("received %+v in %d sessions", c.count(), c.sessions)
