@@ -26,9 +26,10 @@ type streamCollector struct {
 	secure  *tls.Config // nil for plain TCP
 	read    func(net.Conn, *streamCollector)
 
-	listener net.Listener
-	conn     chan net.Conn
-	wg       sync.WaitGroup
+	listener  net.Listener
+	accepting chan struct{} // closed when nobody is accepted any more
+	conn      chan net.Conn
+	wg        sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
 	got      Count
@@ -60,8 +61,10 @@ func (c *streamCollector) start() {
 }
 
 func (c *streamCollector) serve(l net.Listener) {
-	c.listener = l
+	accepting := make(chan struct{})
+	c.listener, c.accepting = l, accepting
 	c.wg.Go(func() {
+		defer close(accepting)
 		for {
 			conn, err := l.Accept()
 			if err != nil {
@@ -79,8 +82,11 @@ func (c *streamCollector) serve(l net.Listener) {
 	})
 }
 
-// stop hangs up and reads what is still to come.
+// stop hangs up and reads what is still to come, also from who has connected already and was
+// not accepted yet.
 func (c *streamCollector) stop() {
+	c.listener.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Millisecond))
+	<-c.accepting
 	c.listener.Close()
 	for {
 		select {
