@@ -93,7 +93,7 @@ func (f *generateFlags) run(c *cobra.Command) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	collector, err := f.collector(ctx)
+	collector, err := resolveCollector(ctx, f.to)
 	if err != nil {
 		return err
 	}
@@ -199,11 +199,11 @@ func parseGeneratorPace(s string) (p generate.Pace, err error) {
 	return p, fmt.Errorf("--pace %q: want fast, real, xN or N/s", s)
 }
 
-// collector resolves the one address that is sent to.
-func (f *generateFlags) collector(ctx context.Context) (netip.AddrPort, error) {
-	host, service, err := net.SplitHostPort(f.to)
+// resolveCollector returns the one address that is sent to.
+func resolveCollector(ctx context.Context, to string) (netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(to)
 	if err != nil || host == "" {
-		return netip.AddrPort{}, usagef("collector %q: want HOST:PORT", f.to)
+		return netip.AddrPort{}, usagef("collector %q: want HOST:PORT", to)
 	}
 	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
 	if err != nil {
