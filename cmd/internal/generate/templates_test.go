@@ -70,8 +70,8 @@ func decodable(all []manifest.Record) (n uint64) {
 	return n
 }
 
-// wantUndecodable holds which records cannot be decoded to the times at which the router must
-// have sent them: a second and more behind the end of their flows.
+// wantUndecodable holds why records cannot be decoded, that there are such, and that none is of a
+// flow that ended behind that time.
 func wantUndecodable(t *testing.T, all []manifest.Record, why manifest.Undecodable, from, until time.Time) {
 	t.Helper()
 	n := 0
