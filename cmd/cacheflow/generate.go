@@ -27,7 +27,7 @@ type generateFlags struct {
 	start, pace, manifest         string
 	list, own                     bool
 	print                         string
-	faults, restarts              []string
+	faults, templates, restarts   []string
 	routers, rate, entries        int
 	seed                          uint64
 	length, active, inactive      time.Duration
@@ -66,6 +66,7 @@ func newGenerate() *cobra.Command {
 	flags.IntVar(&f.rate, "export-rate", 0, "the most datagrams a second of all routers together (default 4000; 1000 to another host)")
 	flags.BoolVar(&f.own, "i-own-this-network", false, "allow an --export-rate above 1000 to another host")
 	flags.StringArrayVar(&f.faults, "fault", nil, "do to a share of the datagrams, as in `drop=1%`; also duplicate, reorder, delay (by=2s), truncate, jump; with ,from=10s,to=20s,exporter=3; may be repeated")
+	flags.StringArrayVar(&f.templates, "templates", nil, "let templates be `late`,to=10s; or lost, changed (under their ids) or withdrawn (IPFIX), with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.restarts, "restart", nil, "let all exporters lose their power and start again at a `time` of the traffic, or one, as in 30s,exporter=2; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
@@ -92,7 +93,7 @@ func (f *generateFlags) run(c *cobra.Command) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	collector, err := f.collector(ctx)
+	collector, err := resolveCollector(ctx, f.to)
 	if err != nil {
 		return err
 	}
@@ -149,6 +150,13 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 		}
 		cfg.Faults = append(cfg.Faults, fault)
 	}
+	for _, text := range f.templates {
+		fault, err := generate.ParseTemplateFault(text)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Templates = append(cfg.Templates, fault)
+	}
 	for _, text := range f.restarts {
 		restart, err := generate.ParseRestart(text)
 		if err != nil {
@@ -191,11 +199,11 @@ func parseGeneratorPace(s string) (p generate.Pace, err error) {
 	return p, fmt.Errorf("--pace %q: want fast, real, xN or N/s", s)
 }
 
-// collector resolves the one address that is sent to.
-func (f *generateFlags) collector(ctx context.Context) (netip.AddrPort, error) {
-	host, service, err := net.SplitHostPort(f.to)
+// resolveCollector returns the one address that is sent to.
+func resolveCollector(ctx context.Context, to string) (netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(to)
 	if err != nil || host == "" {
-		return netip.AddrPort{}, usagef("collector %q: want HOST:PORT", f.to)
+		return netip.AddrPort{}, usagef("collector %q: want HOST:PORT", to)
 	}
 	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
 	if err != nil {
@@ -250,6 +258,9 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 		float64(stats.Records)/max(took.Seconds(), 1e-3))
 	if stats.Faults > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d of the datagrams met a fault on purpose\n", stats.Faults)
+	}
+	if stats.Undecodable > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d of the records cannot be decoded: their templates came too late or never\n", stats.Undecodable)
 	}
 	if stats.NotCarried > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d records were not sent: NetFlow v5 carries IPv4 only\n", stats.NotCarried)

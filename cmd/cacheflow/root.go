@@ -56,7 +56,7 @@ func newRoot(started *bool) *cobra.Command {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newReplay(), newGenerate(), newVerify(), newListen(), newShow(), newClear(), newReload(), newDetach(), newCheck(), newVersion())
+	root.AddCommand(newRun(), newReplay(), newGenerate(), newVerify(), newSelftest(), newListen(), newShow(), newClear(), newReload(), newDetach(), newCheck(), newVersion())
 	return asGroup(root)
 }
 

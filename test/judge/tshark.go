@@ -46,6 +46,20 @@ func (s *Tshark) Errors() (lines []string) {
 	return lines
 }
 
+// Fields returns what each datagram has in fields of tshark's, all values of one with a bar between
+// them.
+func (s *Tshark) Fields(names ...string) (rows [][]string) {
+	s.t.Helper()
+	args := []string{"-T", "fields", "-E", "aggregator=|"}
+	for _, name := range names {
+		args = append(args, "-e", name)
+	}
+	for line := range strings.Lines(string(process.Run(s.t, s.command(args...)))) {
+		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+	}
+	return rows
+}
+
 // Flows returns the records of the first n datagrams; all for 0.
 func (s *Tshark) Flows(n int) []Flow {
 	s.t.Helper()

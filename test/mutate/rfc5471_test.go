@@ -3,8 +3,8 @@ package mutate
 const (
 	exporting = "./export"
 
-	generated = "Tests a collector: of the test traffic source, see `cacheflow generate` (not one of its faults yet)."
-	noSCTP    = "Does not apply: there is no SCTP."
+	vectors = "Tests a collector: `cacheflow selftest` sends it, as the vector of this section; TestTshark and TestNobodyDies of `cmd/internal/vector` show what tshark says and that collectors survive."
+	noSCTP  = "Does not apply: there is no SCTP."
 )
 
 // rfc5471 are the tests of RFC 5471 §3, in its order.
@@ -44,8 +44,8 @@ var rfc5471 = []requirement{
 		Breaks:   "one template is withdrawn at the end",
 		Note:     "Does not apply: templates last as long as their session, and what changes them (a reload) begins a new one, whose end withdraws all (RFC 7011 §8.1). The test holds that none is withdrawn.",
 	},
-	{ID: "3.2.5.2", Asks: "A template is withdrawn twice", Note: generated},
-	{ID: "3.2.5.3", Asks: "A template is withdrawn that was never sent", Note: generated},
+	{ID: "3.2.5.2", Asks: "A template is withdrawn twice", Note: vectors},
+	{ID: "3.2.5.3", Asks: "A template is withdrawn that was never sent", Note: vectors},
 	{
 		ID: "3.2.5.4", Asks: "All templates are withdrawn at once",
 		Mutation: Mutation{"export/session.go", finish, `s.Flush(now); s.open(now); s.appendInSet(2, []byte{0, 2, 0, 0}, now); s.Flush(now)` + finished, exporting, "TestTemplatesStay"},
@@ -79,7 +79,7 @@ var rfc5471 = []requirement{
 		ID: "3.4.1", Asks: "Options with scopes of many kinds",
 		Mutation: Mutation{"export/statistics.go", "scope = field{exportingProcessID, 4}", "scope = field{observationDomainID, 4}", exporting, "TestScopes"},
 		Breaks:   "what the Exporting Process lost is told of the domain",
-		Note:     "Observation domain, exporting process, interface, template and selector. None is of an enterprise or outside the registry. A scope count of 0 is of the test traffic source.",
+		Note:     "Observation domain, exporting process, interface, template and selector. None is of an enterprise or outside the registry. A scope count of 0 is the vector 3.4.1 of `cacheflow selftest`.",
 	},
 	{
 		ID: "3.4.2", Asks: "Options with several scopes keep their order",
@@ -108,7 +108,7 @@ var rfc5471 = []requirement{
 		ID: "3.4.6", Asks: "The Flow Keys of each template",
 		Mutation: Mutation{"export/template.go", "t.keys |= 1 << i", "t.keys |= 2 << i", exporting, "TestFlowKeys"},
 		Breaks:   "each key is the field behind it",
-		Note:     "Too many bits, and a template that is not there, are of the test traffic source.",
+		Note:     "Too many bits, and a template that is not there, are the vectors 3.4.6a and 3.4.6b of `cacheflow selftest`.",
 	},
 	{
 		ID: "3.5", Asks: "A collector that does not keep up leaves the exporter stable",
@@ -126,9 +126,9 @@ var rfc5471 = []requirement{
 		ID: "3.5.3", Asks: "The longest template and message",
 		Mutation: Mutation{"export/set.go", "return pad4(end+size) <= ", "return end+size-1 <= ", exporting, "TestMTU"},
 		Breaks:   "a message is an octet longer than it may be",
-		Note:     "Messages up to 65507 octets, which is what UDP takes. Our templates have 60 fields at most, not 16370: such a one is of the test traffic source.",
+		Note:     "Messages up to 65507 octets, which is what UDP takes. Our templates have 60 fields at most, not 16370: such a one is the vector 3.5.3 of `cacheflow selftest`.",
 	},
-	{ID: "3.5.4", Asks: "Very many templates within their lifetime", Note: generated},
+	{ID: "3.5.4", Asks: "Very many templates within their lifetime", Note: vectors},
 	{ID: "3.5.5", Asks: "Very many exporters to one collector", Note: "Tests a collector: `cacheflow generate --exporters 1000` is so many."},
 	{
 		ID: "3.5.6", Asks: "One exporter to several collectors at once, with simple and complex templates",
@@ -151,16 +151,16 @@ var rfc5471 = []requirement{
 		Mutation: Mutation{"export/rotate.go", "s.sequence = 0", "_ = s.sequence", exporting, "TestCollectorKilled"},
 		Breaks:   "the next session goes on counting from the lost one",
 	},
-	{ID: "3.6.4", Asks: "Template records that are cut, or whose counts are wrong; a scope count of 0", Note: generated},
-	{ID: "3.6.5", Asks: "Messages that are too short, sizes that a type cannot have, wrong variable lengths", Note: generated},
-	{ID: "3.6.6", Asks: "Data Records with too few and too many octets for their template", Note: generated},
-	{ID: "3.6.7", Asks: "Sets of reserved ids", Note: generated},
+	{ID: "3.6.4", Asks: "Template records that are cut, or whose counts are wrong; a scope count of 0", Note: vectors},
+	{ID: "3.6.5", Asks: "Messages that are too short, sizes that a type cannot have, wrong variable lengths", Note: vectors},
+	{ID: "3.6.6", Asks: "Data Records with too few and too many octets for their template", Note: vectors},
+	{ID: "3.6.7", Asks: "Sets of reserved ids", Note: vectors},
 	{ID: "3.6.8.1", Asks: "Templates that are sent again, changed and withdrawn over SCTP", Note: noSCTP},
 	{
 		ID: "3.6.8.2", Asks: "A template is sent again, or changed, over TCP: an exporter must not change one that was not withdrawn",
 		Mutation: Mutation{"export/options.go", "+ idsPerDomain/2 - 1 - n", "+ idsPerDomain/2 - 1 - n%2", exporting, "TestTemplatesStay"},
 		Breaks:   "several kinds of options have one id",
-		Note:     "The wrong ones, which a collector has to bear, are of the test traffic source.",
+		Note:     "The wrong ones, which a collector has to bear, are the vectors 3.6.8a to 3.6.8d of `cacheflow selftest`.",
 	},
 	{
 		ID: "3.6.8.3.1", Asks: "The same by UDP, within a template's lifetime",
@@ -168,7 +168,7 @@ var rfc5471 = []requirement{
 		Breaks:   "IPv4 by way of an IPv6 gateway has the id of IPv4",
 		Note:     "As 3.6.8.2.",
 	},
-	{ID: "3.6.8.3.2", Asks: "By UDP, after a template's lifetime, records are dropped until it comes again", Note: generated},
+	{ID: "3.6.8.3.2", Asks: "By UDP, after a template's lifetime, records are dropped until it comes again", Note: "Tests a collector: `cacheflow generate --templates lost` never sends it again."},
 	{
 		ID: "3.7.1", Asks: "Exporter, collector and authority have certificates",
 		Mutation: Mutation{"cmd/internal/certificate/certificate.go", "if !roots.AppendCertsFromPEM(pem) {", "if !roots.AppendCertsFromPEM(pem) && false {", "./cmd/internal/certificate", "TestClient"},

@@ -36,8 +36,10 @@ type Config struct {
 	Sources []netip.Addr
 	Pace    Pace
 	// Faults are done on purpose; a datagram has the first one that hits it.
-	Faults   []Fault
-	Restarts []Restart
+	Faults []Fault
+	// Templates are faults of the templates, before those of datagrams.
+	Templates []TemplateFault
+	Restarts  []Restart
 	// Send sends a datagram of a router, counted from 0, which it must copy; an error ends all.
 	Send func(router int, datagram []byte) error
 	// Manifest is where the manifest goes, compressed unless it is to be plain; nil writes none.
@@ -59,6 +61,8 @@ type Stats struct {
 	Octets    uint64 // of datagrams
 	// Faults counts the datagrams that a fault hit.
 	Faults uint64
+	// Undecodable counts records that a collector cannot decode, for want of their template.
+	Undecodable uint64
 	// NotCarried counts records that the protocol cannot carry.
 	NotCarried uint64
 }
@@ -81,6 +85,11 @@ func (c *Config) check() error {
 	}
 	for i := range c.Faults {
 		if err := c.Faults[i].check(); err != nil {
+			return err
+		}
+	}
+	for i := range c.Templates {
+		if err := c.Templates[i].check(c.Export.Protocol); err != nil {
 			return err
 		}
 	}

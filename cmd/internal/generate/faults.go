@@ -20,10 +20,8 @@ import (
 type Fault struct {
 	Kind  manifest.Fault
 	Share float64 // of the datagrams, more than 0, at most 1
-	// From and To bound it in the traffic's time, since its start; To 0 is the end.
-	From, To time.Duration
-	Exporter uint32        // 0 is all
-	By       time.Duration // how long a delay is, in the traffic's time; 0 is DefaultDelay
+	Scope
+	By time.Duration // how long a delay is, in the traffic's time; 0 is DefaultDelay
 }
 
 // DefaultDelay is how long a delay is, and jumped how far sequence numbers jump.
@@ -40,18 +38,10 @@ func ParseFault(text string) (f Fault, err error) {
 		case i == 0:
 			f.Kind = manifest.Fault(key)
 			f.Share, err = parseShare(value)
-		case key == "from":
-			f.From, err = time.ParseDuration(value)
-		case key == "to":
-			f.To, err = time.ParseDuration(value)
 		case key == "by":
 			f.By, err = time.ParseDuration(value)
-		case key == "exporter":
-			var n uint64
-			n, err = strconv.ParseUint(value, 10, 16)
-			f.Exporter = uint32(n)
 		default:
-			err = fmt.Errorf("unknown %q", key)
+			err = f.parse(key, value)
 		}
 		if err != nil {
 			return f, fmt.Errorf("fault %q: %w", text, err)
@@ -80,33 +70,20 @@ func (f *Fault) check() error {
 		return fmt.Errorf("fault %s by %v: want that of a delay only, more than 0", f.Kind, f.By)
 	case !(f.Share > 0 && f.Share <= 1):
 		return fmt.Errorf("fault %s: a share of %v: want more than 0%%, at most 100%%", f.Kind, f.Share)
-	case f.From < 0 || f.To < 0 || f.To != 0 && f.To <= f.From:
-		return fmt.Errorf("fault %s: from %v to %v: want an end behind the beginning", f.Kind, f.From, f.To)
+	}
+	if err := f.Scope.check(); err != nil {
+		return fmt.Errorf("fault %s: %w", f.Kind, err)
 	}
 	return nil
 }
 
 // String returns what ParseFault reads.
-func (f *Fault) String() string {
-	text := fmt.Sprintf("%s=%v%%", f.Kind, f.Share*100)
-	if f.From != 0 {
-		text += ",from=" + f.From.String()
-	}
-	if f.To != 0 {
-		text += ",to=" + f.To.String()
-	}
-	if f.Exporter != 0 {
-		text += fmt.Sprintf(",exporter=%d", f.Exporter)
-	}
+func (f Fault) String() string {
+	text := fmt.Sprintf("%s=%v%%%s", f.Kind, f.Share*100, &f.Scope)
 	if f.By != 0 {
 		text += ",by=" + f.By.String()
 	}
 	return text
-}
-
-// covers reports whether the fault is about a datagram that is due so long after the start.
-func (f *Fault) covers(d *datagram, at time.Duration) bool {
-	return at >= f.From && (f.To == 0 || at < f.To) && (f.Exporter == 0 || f.Exporter == d.Exporter)
 }
 
 // faults decide about datagrams, in the order in which they are due, and send them.
@@ -137,7 +114,7 @@ func newFaults(list []Fault, seed uint64, to func(int, []byte) error) *faults {
 // of returns what happens to a datagram: the first fault that hits it.
 func (f *faults) of(d *datagram, at time.Duration) (hit *Fault) {
 	for i := range f.list {
-		if f.list[i].covers(d, at) && f.random[i].Float64() < f.list[i].Share && hit == nil {
+		if f.list[i].covers(d.Exporter, at) && f.random[i].Float64() < f.list[i].Share && hit == nil {
 			hit = &f.list[i]
 		}
 	}
@@ -150,8 +127,10 @@ func (f *faults) send(router int, d *datagram, data []byte, hit *Fault) error {
 	if err := f.releaseLate(d.due); err != nil {
 		return err
 	}
-	d.Fault = ""
-	if hit != nil {
+	switch {
+	case data == nil: // templates were all that it had
+		return nil
+	case hit != nil:
 		d.Fault = hit.Kind
 	}
 	if d.Fault == manifest.Jump {

@@ -118,10 +118,10 @@ func TestFaultsAreTheSame(t *testing.T) {
 func TestParseFault(t *testing.T) {
 	for _, text := range []string{"drop=1%", "duplicate=0.5%,from=10s", "reorder=100%,from=1m0s,to=2m0s,exporter=65535", "truncate=1%", "jump=1%", "delay=1%,by=2s"} {
 		if f, err := generate.ParseFault(text); err != nil || f.String() != text {
-			t.Errorf("%s: %s, %v", text, &f, err)
+			t.Errorf("%s: %s, %v", text, f, err)
 		}
 	}
-	if f, err := generate.ParseFault("drop=0.01,to=1h"); err != nil || f != (generate.Fault{Kind: manifest.Drop, Share: 0.01, To: time.Hour}) {
+	if f, err := generate.ParseFault("drop=0.01,to=1h"); err != nil || f != (generate.Fault{Kind: manifest.Drop, Share: 0.01, Scope: generate.Scope{To: time.Hour}}) {
 		t.Errorf("%+v, %v", f, err)
 	}
 	for _, text := range []string{
@@ -129,7 +129,7 @@ func TestParseFault(t *testing.T) {
 		"drop=1%,share=2", "drop=NaN", "drop=1%,by=1s", "delay=1%,by=-1s",
 	} {
 		if f, err := generate.ParseFault(text); err == nil {
-			t.Errorf("%q is %s", text, &f)
+			t.Errorf("%q is %s", text, f)
 		}
 	}
 }

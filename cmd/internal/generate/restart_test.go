@@ -22,7 +22,7 @@ func TestRestart(t *testing.T) {
 			c := config(t, "office", protocol)
 			c.Profile.IPv6, c.Routers = 0, 1
 			c.Restarts = []generate.Restart{{At: 10 * time.Second}, {At: 20 * time.Second, Exporter: 1}, {At: 5 * time.Second, Exporter: 2}}
-			c.Faults = []generate.Fault{{Kind: manifest.Jump, Share: 1, From: 9500 * time.Millisecond, To: 10 * time.Second}} // forgotten by then
+			c.Faults = []generate.Fault{{Kind: manifest.Jump, Share: 1, Scope: generate.Scope{From: 9500 * time.Millisecond, To: 10 * time.Second}}} // forgotten by then
 			s := run(t, t.Context(), c)
 			restarts := restartsOf(t, s.manifest.Bytes())
 			all, _ := truth(t, &s.manifest)

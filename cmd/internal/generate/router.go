@@ -22,6 +22,7 @@ type router struct {
 	manifest.Exporter
 	origin   time.Time
 	restarts []time.Time // to come
+	announce []time.Time // when it sends its templates, beyond when they are due
 	protocol export.Protocol
 	messages export.Config // the session's
 	source   capture.Source
@@ -71,6 +72,7 @@ const readBatch = 64
 func newRouter(c *Config, number uint32) (*router, error) {
 	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, readBatch)}
 	r.origin, r.restarts, r.messages, r.emit = r.Boot, c.restarts(number), c.session(&r.Exporter), r.export
+	r.announce = c.announcements(number)
 	start := since(r.origin, c.Start)
 	r.end = start.Add(c.Duration)
 	source, err := synth.New(synth.Config{
@@ -99,6 +101,10 @@ func (r *router) advance(until time.Time, out *output) {
 	if len(r.restarts) > 0 && !r.restarts[0].After(until.Add(-roundLength)) {
 		r.failed = r.restart(r.restarts[0])
 		r.restarts = r.restarts[1:]
+	}
+	for len(r.announce) > 0 && !r.announce[0].After(until.Add(-roundLength)) {
+		r.session.SendTemplates(r.now)
+		r.announce = r.announce[1:]
 	}
 	horizon := since(r.origin, until)
 	for !r.ended && r.meter(horizon) {

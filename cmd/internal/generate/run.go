@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -33,12 +34,13 @@ type place struct {
 
 // generator is a run.
 type generator struct {
-	cfg     Config
-	routers []*router
-	pacer   *pacer
-	faults  *faults
-	truth   *manifest.Writer
-	stats   Stats
+	cfg       Config
+	routers   []*router
+	pacer     *pacer
+	faults    *faults
+	templates *templates
+	truth     *manifest.Writer
+	stats     Stats
 }
 
 // Run sends the traffic of all routers, until its end or that of ctx, which is no error: then
@@ -47,7 +49,11 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	if err := c.check(); err != nil {
 		return Stats{}, err
 	}
-	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), faults: newFaults(c.Faults, c.Seed, c.Send)}
+	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), templates: newTemplates(&c)}
+	g.faults = newFaults(c.Faults, c.Seed, func(router int, data []byte) error {
+		g.templates.arrive(router, data)
+		return c.Send(router, data)
+	})
 	var exporters []manifest.Exporter
 	for n := range c.Routers {
 		r, err := newRouter(&g.cfg, uint32(n+1))
@@ -59,7 +65,8 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	}
 	if c.Manifest != nil {
 		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, manifest.Header{
-			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(), Faults: c.faults(),
+			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(),
+			Faults: texts(c.Faults), Templates: texts(c.Templates),
 		}, exporters)
 	}
 	err := g.run(ctx)
@@ -79,10 +86,10 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	return g.stats, err
 }
 
-// faults are those of the configuration, for the manifest.
-func (c *Config) faults() (texts []string) {
-	for i := range c.Faults {
-		texts = append(texts, c.Faults[i].String())
+// texts are faults of the configuration, for the manifest.
+func texts[F fmt.Stringer](all []F) (texts []string) {
+	for _, f := range all {
+		texts = append(texts, f.String())
 	}
 	return texts
 }
@@ -185,7 +192,8 @@ func (g *generator) send(ctx context.Context, r *round) error {
 			return err
 		}
 		at := d.due.Sub(g.cfg.Start)
-		if err := g.faults.send(p.router, d, out.data[p.data:d.data], g.faults.of(d, at)); err != nil {
+		data := g.templates.apply(p.router, d, out.data[p.data:d.data], at)
+		if err := g.faults.send(p.router, d, data, g.faults.of(d, at)); err != nil {
 			return err
 		}
 		if g.truth != nil {
@@ -197,8 +205,11 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		g.stats.Records += uint64(d.Records)
 		g.stats.Octets += uint64(d.Octets)
 		g.stats.Passed = min(at, g.cfg.Duration)
-		if d.Fault != "" {
+		if d.Fault != "" || d.Templates != "" {
 			g.stats.Faults++
+		}
+		if d.Undecodable != "" {
+			g.stats.Undecodable += uint64(d.Records)
 		}
 		if g.cfg.Progress != nil {
 			g.cfg.Progress(&g.stats)

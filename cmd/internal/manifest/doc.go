@@ -19,7 +19,12 @@
 // milliseconds since 1970, records counts flow records. A member fault says what was done to it on
 // purpose: "drop" (it was not sent), "duplicate" (it was sent twice), "reorder" (it was sent behind
 // its exporter's next one), "delay" (it was sent later), "truncate" (only its first half was sent) or
-// "jump" (from it on the exporter's sequence numbers are larger; sequence is what was sent). Then the
+// "jump" (from it on the exporter's sequence numbers are larger; sequence is what was sent). A member
+// templates says what was done to the templates that it had: "late" or "lost" (they were taken out,
+// and where nothing was left the datagram was dropped), "changed" (the fields are in the opposite
+// order) or "withdrawn" (there are withdrawals in their place). A member undecodable says that a
+// collector cannot have the datagram's flow records, since what arrived before left it "no template"
+// or an "old template"; it is judged when the datagram is due, before what fault does to it. Then the
 // first line has the faults that were asked for.
 //
 // A record is an array, for the sake of size; the manifest's first line names its columns by IANA

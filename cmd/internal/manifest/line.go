@@ -16,6 +16,12 @@ func appendDatagram(b []byte, d *Datagram) []byte {
 	if d.Fault != "" {
 		b = append(append(append(b, `,"fault":"`...), d.Fault...), '"')
 	}
+	if d.Templates != "" {
+		b = append(append(append(b, `,"templates":"`...), d.Templates...), '"')
+	}
+	if d.Undecodable != "" {
+		b = append(append(append(b, `,"undecodable":"`...), d.Undecodable...), '"')
+	}
 	return append(b, "}\n"...)
 }
 

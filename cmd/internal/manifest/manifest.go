@@ -12,14 +12,15 @@ const version = 1
 
 // Header says how the traffic was made.
 type Header struct {
-	Manifest int       `json:"manifest"` // the format's version
-	Profile  string    `json:"profile"`
-	Seed     uint64    `json:"seed"`
-	Protocol string    `json:"protocol"` // as --protocol has it
-	Start    time.Time `json:"start"`    // of the traffic, on its own time
-	Duration string    `json:"duration"`
-	Faults   []string  `json:"faults,omitempty"` // on purpose, as --fault has them
-	Columns  []string  `json:"columns"`          // of records
+	Manifest  int       `json:"manifest"` // the format's version
+	Profile   string    `json:"profile"`
+	Seed      uint64    `json:"seed"`
+	Protocol  string    `json:"protocol"` // as --protocol has it
+	Start     time.Time `json:"start"`    // of the traffic, on its own time
+	Duration  string    `json:"duration"`
+	Faults    []string  `json:"faults,omitempty"`    // on purpose, as --fault has them
+	Templates []string  `json:"templates,omitempty"` // faults of templates, as --templates has them
+	Columns   []string  `json:"columns"`             // of records
 }
 
 // Exporter is one router.
@@ -32,13 +33,15 @@ type Exporter struct {
 
 // Datagram is one export message.
 type Datagram struct {
-	Number   uint64 // of its exporter's, from 1
-	Exporter uint32
-	Sequence uint32
-	Time     int64 // milliseconds since 1970
-	Octets   int
-	Records  int // flow records
-	Fault    Fault
+	Number      uint64 // of its exporter's, from 1
+	Exporter    uint32
+	Sequence    uint32
+	Time        int64 // milliseconds since 1970
+	Octets      int
+	Records     int // flow records
+	Fault       Fault
+	Templates   TemplateFault
+	Undecodable Undecodable
 }
 
 // Fault is what was done to a datagram on purpose; "" for nothing.
@@ -51,6 +54,24 @@ const (
 	Delay     Fault = "delay"     // it was sent later
 	Truncate  Fault = "truncate"  // only its first half was sent
 	Jump      Fault = "jump"      // from it on the exporter's sequence numbers are larger
+)
+
+// TemplateFault is what was done on purpose to the templates of a datagram; "" for nothing.
+type TemplateFault string
+
+const (
+	Late      TemplateFault = "late"      // they are not in it, and come at the end of that time
+	Lost      TemplateFault = "lost"      // they are not in it, and come again when they are due
+	Changed   TemplateFault = "changed"   // their fields stand in the opposite order, under the same id
+	Withdrawn TemplateFault = "withdrawn" // there are withdrawals in their place (RFC 7011 §8.1)
+)
+
+// Undecodable is why a collector cannot decode the flow records of a datagram; "" where it can.
+type Undecodable string
+
+const (
+	NoTemplate  Undecodable = "no template"  // it has never got one, or that was withdrawn
+	OldTemplate Undecodable = "old template" // the one that it has is of another order: it misreads them
 )
 
 // Record is a flow record as a collector should show it.
@@ -67,7 +88,8 @@ type Record struct {
 	NextHop                    netip.Addr
 	SrcPrefixLen, DstPrefixLen uint8
 	Reason                     flow.EndReason
-	Fault                      Fault // its datagram's; not a column
+	Fault                      Fault // its datagram's, as Undecodable; no columns
+	Undecodable                Undecodable
 }
 
 // columns are a record's, in the order in which appendRecord has them.

@@ -23,7 +23,7 @@ type Reader struct {
 	r       *bufio.Reader
 	line    int
 	records uint64
-	faulty  Fault // what was done to the datagram of the records that follow
+	of      Datagram // its faults are those of the records that follow
 	last    *Last
 }
 
@@ -85,7 +85,7 @@ func (m *Reader) Next(r *Record) error {
 				return m.fault(err)
 			}
 			m.records++
-			r.Fault = m.faulty
+			r.Fault, r.Undecodable = m.of.Fault, m.of.Undecodable
 			return nil
 		case bytes.HasPrefix(text, []byte(`{"datagram":`)):
 			if err := m.datagram(text); err != nil {
@@ -100,15 +100,18 @@ func (m *Reader) Next(r *Record) error {
 	}
 }
 
-// datagram notes the fault, which few datagrams have.
+// datagram notes faults, which few datagrams have.
 func (m *Reader) datagram(text []byte) error {
-	m.faulty = ""
-	if !bytes.Contains(text, []byte(`"fault":`)) {
+	m.of = Datagram{}
+	if !bytes.Contains(text, []byte(`"fault":`)) && !bytes.Contains(text, []byte(`"undecodable":`)) {
 		return nil
 	}
-	var d struct{ Fault Fault }
+	var d struct {
+		Fault       Fault
+		Undecodable Undecodable
+	}
 	err := json.Unmarshal(text, &d)
-	m.faulty = d.Fault
+	m.of.Fault, m.of.Undecodable = d.Fault, d.Undecodable
 	return err
 }
 

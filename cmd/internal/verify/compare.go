@@ -42,16 +42,19 @@ type Count struct {
 	Missing    uint64 `json:"missing"`
 	Duplicated uint64 `json:"duplicated"`
 	Altered    uint64 `json:"altered"`
-	// ByFault counts those of the missing and duplicated ones whose datagram was dropped,
-	// truncated or duplicated on purpose.
+	// ByFault counts those of the missing, altered and duplicated ones whose datagram was
+	// dropped, truncated or duplicated on purpose, or could not be decoded.
 	ByFault uint64 `json:"byFault"`
 }
 
 // Result is the outcome of a comparison.
 type Result struct {
-	Total       Count
-	Exporters   map[uint32]*Count
-	Unexpected  uint64
+	Total      Count
+	Exporters  map[uint32]*Count
+	Unexpected uint64
+	// Misread counts records that are missing since the collector had an old template: each may
+	// be there as one that is unexpected.
+	Misread     uint64
 	Differences []Difference // by exporter and datagram
 }
 
@@ -60,7 +63,7 @@ func (r *Result) Complete() bool { return len(r.Differences) == 0 }
 
 // Explained reports whether there are no differences but those that faults on purpose made.
 func (r *Result) Explained() bool {
-	return r.Unexpected == 0 && r.Total.Missing+r.Total.Duplicated+r.Total.Altered == r.Total.ByFault
+	return r.Unexpected <= r.Misread && r.Total.Missing+r.Total.Duplicated+r.Total.Altered == r.Total.ByFault
 }
 
 // Compare compares what was sent with what a collector has. It takes from both what is not shown.
@@ -238,7 +241,11 @@ func (c *comparison) pair(missing, extra []*manifest.Record) {
 			continue
 		}
 		want := left[best]
-		c.exporter(want).Altered++
+		x := c.exporter(want)
+		x.Altered++
+		if want.Undecodable == manifest.OldTemplate {
+			x.ByFault++
+		}
 		c.Differences = append(c.Differences, Difference{Kind: Altered, Want: want, Got: got, Fields: differ})
 		candidates[endsOf(got)] = slices.Delete(left, best, best+1)
 	}
@@ -252,8 +259,11 @@ func (c *comparison) pair(missing, extra []*manifest.Record) {
 func (c *comparison) missing(want *manifest.Record) {
 	x := c.exporter(want)
 	x.Missing++
-	if want.Fault == manifest.Drop || want.Fault == manifest.Truncate {
+	if want.Fault == manifest.Drop || want.Fault == manifest.Truncate || want.Undecodable != "" {
 		x.ByFault++
+	}
+	if want.Undecodable == manifest.OldTemplate {
+		c.Misread++
 	}
 	c.Differences = append(c.Differences, Difference{Kind: Missing, Want: want})
 }

@@ -95,8 +95,8 @@ func (d *Difference) String() string {
 		r.Protocol, r.Packets, r.Octets, stamp(r.Start), stamp(r.End))
 	if d.Want != nil {
 		of := ""
-		if r.Fault != "" {
-			of = fmt.Sprintf(" (%s)", r.Fault)
+		if why := cmp.Or(string(r.Fault), string(r.Undecodable)); why != "" {
+			of = fmt.Sprintf(" (%s)", why)
 		}
 		text = fmt.Sprintf("exporter %d, datagram %d%s: %s", r.Exporter, r.Datagram, of, text)
 	}
@@ -161,6 +161,8 @@ type jsonDifference struct {
 	Fields []string    `json:"fields,omitempty"`
 	// Fault is what was done on purpose to the datagram that it was sent in.
 	Fault manifest.Fault `json:"fault,omitempty"`
+	// Undecodable is why the collector could not decode it.
+	Undecodable manifest.Undecodable `json:"undecodable,omitempty"`
 }
 
 type jsonExporter struct {
@@ -184,7 +186,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	slices.SortFunc(out.Exporters, func(a, b jsonExporter) int { return cmp.Compare(a.Exporter, b.Exporter) })
 	for i := range r.Differences {
 		d := &r.Differences[i]
-		out.Differences = append(out.Differences, jsonDifference{d.Kind, newJSONRecord(d.Want), newJSONRecord(d.Got), d.Fields, d.record().Fault})
+		out.Differences = append(out.Differences, jsonDifference{d.Kind, newJSONRecord(d.Want), newJSONRecord(d.Got), d.Fields, d.record().Fault, d.record().Undecodable})
 	}
 	return json.NewEncoder(w).Encode(&out)
 }

@@ -272,7 +272,7 @@ func TestFaults(t *testing.T) {
 	}
 	defer sockets.Close()
 	later := func(kind manifest.Fault) generate.Fault { // once the templates have arrived
-		return generate.Fault{Kind: kind, Share: 0.02, From: time.Second}
+		return generate.Fault{Kind: kind, Share: 0.02, Scope: generate.Scope{From: time.Second}}
 	}
 	all := generated(t, export.NetFlow9, "127.0.1.0/24", sockets.Send, func(c *generate.Config) {
 		c.Faults = []generate.Fault{
@@ -299,6 +299,43 @@ func TestFaults(t *testing.T) {
 		if d.Kind == verify.Missing && d.Want.Fault != manifest.Drop && d.Want.Fault != manifest.Truncate || d.Kind == verify.Duplicated && d.Want.Fault != manifest.Duplicate {
 			t.Fatalf("%s: %s", d.Kind, d)
 		}
+	}
+}
+
+// What came without its template is missing at nfcapd, and nothing else: templates that changed it
+// takes over, and withdrawals it obeys.
+func TestTemplateFaults(t *testing.T) {
+	for _, c := range []struct {
+		protocol export.Protocol
+		fault    string
+	}{
+		{export.NetFlow9, "late,to=5s"}, {export.IPFIX, "late,to=5s"}, {export.NetFlow9, "changed,from=5s"}, {export.IPFIX, "withdrawn,from=5s,to=8s"},
+	} {
+		t.Run(c.protocol.String()+" "+c.fault, func(t *testing.T) {
+			fault, err := generate.ParseTemplateFault(c.fault)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
+			addresses, _ := generate.ParseSources("127.0.1.0/24", 3)
+			sockets, err := generate.Dial(n.Address, addresses, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sockets.Close()
+			all := generated(t, c.protocol, "127.0.1.0/24", sockets.Send, func(g *generate.Config) { g.Templates = []generate.TemplateFault{fault} })
+			n.Stop()
+			undecodable := uint64(0)
+			for i := range all.records {
+				if all.records[i].Undecodable != "" {
+					undecodable++
+				}
+			}
+			r := compare(t, all, n.Print("csv"))
+			if r.Total.Missing != undecodable || !r.Explained() || undecodable == 0 != (fault.Kind == manifest.Changed) {
+				t.Errorf("%+v, %d unexpected, and %d have no template", r.Total, r.Unexpected, undecodable)
+			}
+		})
 	}
 }
 
