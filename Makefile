@@ -84,7 +84,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 	done
 
 fuzz-short:
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=20s
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s
 
 lint: tools cross check-generated ## check format, vet, staticcheck, foreign architectures (32 bits by tests), go.mod and generated files
 	@files=$$(gofmt -l cache capture cmd export test); [ -z "$$files" ] || { echo "gofmt would change: $$files"; exit 1; }
