@@ -91,6 +91,22 @@ func (s *stream) stop() {
 	s.running.Wait()
 }
 
+// await waits until somebody is connected.
+func (s *stream) await(what string) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		n := len(s.conns)
+		s.mu.Unlock()
+		if n > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Errorf("waited in vain for %s", what)
+			return
+		}
+	}
+}
+
 func (s *stream) received() []judge.Datagram {
 	s.mu.Lock()
 	defer s.mu.Unlock()
