@@ -175,7 +175,7 @@ func (r *running) stop() *ledger.Ledger {
 	r.t.Helper()
 	r.cancel()
 	r.shards.Wait()
-	drain, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	drain, stop := context.WithTimeout(context.Background(), r.Drain)
 	defer stop()
 	for _, g := range r.groups {
 		g.settle(drain)
