@@ -169,7 +169,7 @@ func (s *sender) encode(rs []flow.Record) {
 		s.session.Tick(s.now)
 	}
 	if s.stream != nil {
-		s.settle(s.stream)
+		s.countArrived(s.stream)
 	}
 	for i := range rs {
 		if s.ctx.Err() != nil {
