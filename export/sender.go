@@ -414,7 +414,7 @@ func (s *sender) refusal(why Reason) {
 	}
 }
 
-// sleep waits for d, or until ctx ends.
+// sleep waits for d, or until ctx ends, by the sender's one timer.
 func (s *sender) sleep(d time.Duration) {
 	s.timer.Reset(d)
 	select {
