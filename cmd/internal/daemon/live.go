@@ -20,6 +20,7 @@ import (
 	"cacheflow/cache/flow"
 	"cacheflow/cache/route"
 	"cacheflow/capture"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/render"
@@ -36,7 +37,7 @@ type Live struct {
 	// Seed and Router.
 	Cache     cache.Config
 	Exporters []export.Config // Run sets Now, Epoch, Connected and Logger
-	Groups    []Group         // each exporter is in one at most
+	Groups    []config.Group  // each exporter is in one at most
 	// Socket is the path of the control socket, empty for none, and SocketMode
 	// its permissions.
 	Socket     string

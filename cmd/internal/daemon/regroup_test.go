@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/export"
 	"cacheflow/test/judge"
@@ -53,8 +54,8 @@ func TestReloadWhileNobodyIsUp(t *testing.T) {
 	for i := range configs {
 		configs[i].QueueRecords = 1 << 18
 	}
-	groups := func(back time.Duration) []Group {
-		return []Group{{"g", Failover, []string{"first", "second"}, back}, {"other", Failover, []string{"c", "d"}, back}}
+	groups := func(back time.Duration) []config.Group {
+		return []config.Group{failover("g", back, "first", "second"), failover("other", back, "c", "d")}
 	}
 	r := runGroups(t, groups(time.Second), configs...)
 	r.moved.mu.Lock() // so the other group, which moves what waits for c, takes long to stop
@@ -96,7 +97,7 @@ func TestReloadReplacesWhoIsDown(t *testing.T) {
 		}
 		return cs
 	}
-	groups := []Group{{"g", Failover, []string{"first", "second"}, time.Second}}
+	groups := []config.Group{failover("g", time.Second, "first", "second")}
 	r := runGroups(t, groups, configs(0)...)
 	old := r.exporters[0]
 	awaitQueued(t, old, 500)
@@ -131,7 +132,7 @@ func TestFullMemberHoldsNobodyUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{session: reloadable(t, ctx, 1, configs...), t: t, cancel: cancel}
 	r.losses.meter, r.Drain = &r.Meter, time.Second
-	gs, err := r.nextGroups([]Group{{"g", Share, []string{"down", "full", "good"}, 0}}, r.exporters)
+	gs, err := r.nextGroups([]config.Group{share("g", "down", "full", "good")}, r.exporters)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/render"
 	"cacheflow/export"
@@ -27,7 +28,7 @@ type Replay struct {
 	Exporters []export.Config // Now and Epoch are set by Run
 	// Groups share records out. A replay waits for whoever takes them, so one that fails
 	// over is its first exporter, and the others are left out.
-	Groups []Group
+	Groups []config.Group
 	// Output takes the records, in the order in which they left; nil takes none.
 	Output func([]flow.Record) error
 	// Progress is called now and then with the number of packets so far; nil is
@@ -120,15 +121,15 @@ func (r *Replay) wait(ctx context.Context, reached *sync.WaitGroup) error {
 
 // isSpare reports whether an exporter is for the time when another one is down.
 func (r *Replay) isSpare(name string) bool {
-	return slices.ContainsFunc(r.Groups, func(c Group) bool {
-		return c.Mode == Failover && slices.Contains(c.Exporters[1:], name)
+	return slices.ContainsFunc(r.Groups, func(c config.Group) bool {
+		return c.Mode == config.GroupFailover && slices.Contains(c.Exporters[1:], name)
 	})
 }
 
 // groups returns those that share, which are not run: all of their members get records.
 func (r *Replay) groups(exporters exporterSet, moved *moves) (groups []*group, err error) {
 	for _, c := range r.Groups {
-		if c.Mode == Failover {
+		if c.Mode == config.GroupFailover {
 			continue
 		}
 		g, err := newGroup(c, exporters, moved)
