@@ -178,12 +178,7 @@ func (r *running) stop() *ledger.Ledger {
 	r.shards.Wait()
 	drain, stop := context.WithTimeout(context.Background(), r.Drain)
 	defer stop()
-	for _, g := range r.groups {
-		g.settle(drain)
-	}
-	r.exporters.shutdown(drain)
-	r.session.running.Wait()
-	l, err := r.Meter.Ledger(context.Background())
+	l, err := r.drain(drain)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -43,9 +44,34 @@ type Replay struct {
 // quiet end, also where it returns an error beside it.
 func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	m := &Meter{cache: r.Cache, epoch: func() time.Time { return r.Boot }}
-	losses := losses{meter: m}
-	var exporters exporterSet
 	var reached sync.WaitGroup
+	var err error
+	if m.exporters, err = r.newExporters(m, &reached); err != nil {
+		return nil, err
+	}
+	s, err := r.newShard(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	m.shards = []*shard{s}
+	m.now = func() flow.Time { return s.horizon }
+
+	m.exporters.start(&m.running)
+	if err = r.wait(ctx, &reached); err == nil {
+		err = s.run(ctx)
+	}
+	drain, cancel := context.WithTimeout(ctx, r.Drain)
+	defer cancel()
+	l, lerr := m.drain(drain)
+	if lerr != nil {
+		return nil, lerr
+	}
+	return l, cmp.Or(err, ctx.Err(), m.exporters.written())
+}
+
+// newExporters makes those that are run. Each is done with reached once it has reached its collector.
+func (r *Replay) newExporters(m *Meter, reached *sync.WaitGroup) (exporters exporterSet, err error) {
+	losses := losses{meter: m}
 	for _, c := range r.Exporters {
 		if r.isSpare(c.Name) {
 			continue
@@ -61,8 +87,12 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 		}
 		exporters = append(exporters, &exporter{Exporter: e, configured: c})
 	}
-	m.exporters = exporters
-	groups, err := r.groups(exporters, &m.moved)
+	return exporters, nil
+}
+
+// newShard makes the one shard, which waits for the exporters until ctx is done.
+func (r *Replay) newShard(ctx context.Context, m *Meter) (*shard, error) {
+	groups, err := r.groups(m.exporters, &m.moved)
 	if err != nil {
 		return nil, err
 	}
@@ -78,31 +108,8 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	if r.Progress != nil {
 		s.progress = func() { r.Progress(s.read) }
 	}
-	s.swap(newOutlets(exporters, groups))
-	m.shards = []*shard{s}
-	m.now = func() flow.Time { return s.horizon }
-
-	var running sync.WaitGroup
-	exporters.start(&running)
-	if err = r.wait(ctx, &reached); err == nil {
-		err = s.run(ctx)
-	}
-	drain, cancel := context.WithTimeout(ctx, r.Drain)
-	defer cancel()
-	exporters.shutdown(drain)
-	running.Wait()
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err == nil {
-		err = exporters.written()
-	}
-	l, lerr := m.Ledger(context.WithoutCancel(ctx))
-	if lerr != nil {
-		return nil, lerr
-	}
-	l.Quiet = true
-	return l, err
+	s.swap(newOutlets(m.exporters, groups))
+	return s, nil
 }
 
 // wait returns once every exporter has reached its collector.
