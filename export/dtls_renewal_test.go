@@ -2,8 +2,6 @@ package export
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cacheflow/test/authority"
+	"cacheflow/test/process"
 )
 
 // TestAssociationStaysWithItsAddress: the addresses of a collector's name come in another order
@@ -58,32 +59,12 @@ func TestAssociationStaysWithItsAddress(t *testing.T) {
 	checkSessions(t, b.messages, 1, false)
 }
 
-// pairFiles is an identity in two files, which can be away for a while.
-type pairFiles struct{ dir string }
+// identityFiles is an identity in files, which can be away for a while.
+type identityFiles authority.Files
 
-func (p pairFiles) Client() (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(filepath.Join(p.dir, "cert"), filepath.Join(p.dir, "key"))
+func (f identityFiles) Client() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
 	return &tls.Config{Certificates: []tls.Certificate{pair}}, err
-}
-
-// newPairFiles writes an exporter's certificate and key.
-func newPairFiles(t *testing.T) pairFiles {
-	t.Helper()
-	p := pairFiles{filepath.Join(t.TempDir(), "pki")}
-	pair := newAuthority(t, "ca").pair("exporter.example", time.Time{})
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err == nil {
-		err = os.Mkdir(p.dir, 0o700)
-	}
-	for name, block := range map[string]*pem.Block{"cert": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key": {Type: "PRIVATE KEY", Bytes: key}} {
-		if err == nil {
-			err = os.WriteFile(filepath.Join(p.dir, name), pem.EncodeToMemory(block), 0o600)
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // TestAssociationGoesOnWithoutFiles: while the certificate's files are away no association
@@ -92,9 +73,11 @@ func newPairFiles(t *testing.T) pairFiles {
 func TestAssociationGoesOnWithoutFiles(t *testing.T) {
 	t.Parallel()
 	conn := listen(t, "127.0.0.1:0")
-	var log lockedBuffer
-	files, h := newPairFiles(t), inClear{calls: new(atomic.Int32)}
-	away := files.dir + ".away"
+	var log process.Output
+	a, h := authority.New(t, "ca"), inClear{calls: new(atomic.Int32)}
+	files := identityFiles(a.Files(a.Pair("exporter.example", time.Time{})))
+	dir := filepath.Dir(files.Certificate)
+	away := filepath.Join(t.TempDir(), "away")
 	e := startExporter(t, Config{
 		Protocol: IPFIX, Transport: DTLS, Address: conn.LocalAddr().String(), Identity: files, Handshaker: h,
 		Logger:           slog.New(slog.NewTextHandler(&log, nil)),
@@ -104,7 +87,7 @@ func TestAssociationGoesOnWithoutFiles(t *testing.T) {
 	e.Put(records(10))
 	from := d.receiveFrom(conn, 10)
 	await(t, "renewed with files", func() bool { return h.calls.Load() > 1 })
-	if err := os.Rename(files.dir, away); err != nil {
+	if err := os.Rename(dir, away); err != nil {
 		t.Fatal(err)
 	}
 	calls := h.calls.Load()
@@ -114,7 +97,7 @@ func TestAssociationGoesOnWithoutFiles(t *testing.T) {
 	if now := d.receiveFrom(conn, 20); now != from || !e.Up() || h.calls.Load() != calls {
 		t.Errorf("up %t, from %s after %d handshakes, then from %s after %d", e.Up(), from, calls, now, h.calls.Load())
 	}
-	if err := os.Rename(away, files.dir); err != nil {
+	if err := os.Rename(away, dir); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "renewed once the files are back", func() bool { return h.calls.Load() > calls })
