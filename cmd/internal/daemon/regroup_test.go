@@ -132,7 +132,7 @@ func TestFullMemberHoldsNobodyUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{session: reloadable(t, ctx, 1, configs...), t: t, cancel: cancel}
 	r.losses.meter, r.Drain = &r.Meter, time.Second
-	gs, err := r.nextGroups([]config.Group{share("g", "down", "full", "good")}, r.exporters)
+	gs, err := r.nextGroups([]config.Group{share("g", "down", "good", "full")}, r.exporters)
 	if err != nil {
 		t.Fatal(err)
 	}
