@@ -321,13 +321,13 @@ const (
 // collector sees one source port (RFC 7011 §8.4 tells sessions apart by it). Streams and
 // associations are begun no more often than each Reconnect. An association keeps both ports
 // and addresses (RFC 6347 §4.2.8), until an attempt fails; its own port even then, unless the
-// collector may hold the one before against it: one that is silent, but not one that refuses. Once Shutdown was called connect makes no more than one
-// attempt, then returns ErrClosed.
+// collector may hold the one before against it: one that is silent, but not one that refuses.
+// Once Shutdown was called connect makes no more than one attempt, then returns ErrClosed.
 func (e *Exporter) connect(ctx context.Context) (socket, error) {
 	pause := firstPause
 	if e.cfg.Transport.isConnected() {
 		pause = e.cfg.Reconnect
-		_ = e.wait(ctx, time.Until(e.attempted.Add(pause)))
+		_ = wait(ctx, time.Until(e.attempted.Add(pause)), e.draining.Done())
 	}
 	for told := None; ; {
 		e.attempted = time.Now()
@@ -350,8 +350,11 @@ func (e *Exporter) connect(ctx context.Context) (socket, error) {
 			told = why
 			e.cfg.Logger.Warn("collector not reachable yet, records wait", "exporter", e.cfg.Name, "error", err)
 		}
-		if err := e.wait(ctx, pause); err != nil {
+		if err := wait(ctx, pause, e.draining.Done()); err != nil {
 			return nil, err
+		}
+		if e.draining.Err() != nil {
+			return nil, ErrClosed
 		}
 		if !e.cfg.Transport.isConnected() {
 			pause = min(2*pause, lastPause)
@@ -359,16 +362,16 @@ func (e *Exporter) connect(ctx context.Context) (socket, error) {
 	}
 }
 
-// wait returns nil after d, ErrClosed once Shutdown was called, or ctx's error.
-func (e *Exporter) wait(ctx context.Context, d time.Duration) error {
+// wait returns nil after d, or as soon as early says, or else ctx's error. The sender's own
+// waits between datagrams, which must allocate nothing, are sleep's.
+func wait(ctx context.Context, d time.Duration, early <-chan struct{}) error {
 	select {
 	case <-time.After(d):
-		return nil
+	case <-early:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-e.draining.Done():
-		return ErrClosed
 	}
+	return nil
 }
 
 func (e *Exporter) reached(sock socket) {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"cacheflow/test/authority"
 )
 
 // TestForeignCollectorKilled: openssl is stopped in the middle of a stream, so that its
@@ -19,29 +21,29 @@ import (
 func TestForeignCollectorKilled(t *testing.T) {
 	t.Parallel()
 	need(t, "openssl")
-	a := newAuthority(t, "ca")
-	client := a.pair("exporter.example", time.Time{})
-	s := startOpenSSL(t, a, a.pair("collector.example", time.Time{}))
+	a := authority.New(t, "ca")
+	client := a.Pair("exporter.example", time.Time{})
+	s := authority.StartTLS(t, a, a.Pair("collector.example", time.Time{}))
 	e := startExporter(t, Config{
-		Protocol: IPFIX, Transport: TLS, Address: s.address, Reconnect: 200 * time.Millisecond, QueueRecords: 1 << 20,
+		Protocol: IPFIX, Transport: TLS, Address: s.Address, Reconnect: 200 * time.Millisecond, QueueRecords: 1 << 20,
 		Identity: identity(func() (*tls.Config, error) {
-			return &tls.Config{RootCAs: a.pool(), Certificates: []tls.Certificate{client}, ServerName: "collector.example"}, nil
+			return &tls.Config{RootCAs: a.Pool(), Certificates: []tls.Certificate{client}, ServerName: "collector.example"}, nil
 		}),
 	})
 	for range 150 {
 		e.Put(records(1000))
 	}
-	await(t, "received", func() bool { return s.received() > 1<<20 })
-	s.cmd.Process.Signal(syscall.SIGSTOP)
+	await(t, "received", func() bool { return s.Received() > 1<<20 })
+	s.Signal(syscall.SIGSTOP)
 	time.Sleep(time.Second) // what was on its way is acknowledged now
-	unread := receiveQueue(t, s.address)
-	first := decode(t, s.kill())
-	s.start()
-	await(t, "found again", func() bool { return s.received() > 0 })
+	unread := receiveQueue(t, s.Address)
+	first := decode(t, s.Kill())
+	s.Start()
+	await(t, "found again", func() bool { return s.Received() > 0 })
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	second := decode(t, s.stop())
+	second := decode(t, s.Stop())
 
 	stats := checkLedger(t, e)
 	declared := stats.Dropped[Hangup].Records

@@ -67,23 +67,12 @@ func newResolver(e *Exporter) *resolver {
 // run looks until ctx is done.
 func (r *resolver) run(ctx context.Context) {
 	for {
-		if !sleep(ctx, min(resolvePause, r.e.cfg.ResolveAgain), nil) ||
-			!sleep(ctx, r.e.cfg.ResolveAgain-resolvePause, r.soon) {
+		if wait(ctx, min(resolvePause, r.e.cfg.ResolveAgain), nil) != nil ||
+			wait(ctx, r.e.cfg.ResolveAgain-resolvePause, r.soon) != nil {
 			return
 		}
 		r.look(ctx)
 	}
-}
-
-// sleep waits for d, or until soon, and returns false once ctx is done.
-func sleep(ctx context.Context, d time.Duration, soon <-chan struct{}) bool {
-	select {
-	case <-time.After(d):
-	case <-soon:
-	case <-ctx.Done():
-		return false
-	}
-	return true
 }
 
 // look finds out whether the collector has moved: its address is no longer among those of

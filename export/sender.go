@@ -169,7 +169,7 @@ func (s *sender) encode(rs []flow.Record) {
 		s.session.Tick(s.now)
 	}
 	if s.stream != nil {
-		s.settle(s.stream)
+		s.countArrived(s.stream)
 	}
 	for i := range rs {
 		if s.ctx.Err() != nil {
@@ -414,7 +414,7 @@ func (s *sender) refusal(why Reason) {
 	}
 }
 
-// sleep waits for d, or until ctx ends.
+// sleep waits for d, or until ctx ends, by the sender's one timer.
 func (s *sender) sleep(d time.Duration) {
 	s.timer.Reset(d)
 	select {

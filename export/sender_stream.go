@@ -15,11 +15,11 @@ func (s *sender) sendStream() {
 			s.e.cfg.Logger.Debug("write failed", "exporter", s.e.cfg.Name, "error", err)
 		}
 	}
-	s.settle(s.stream)
+	s.countArrived(s.stream)
 }
 
-// settle counts what has arrived.
-func (s *sender) settle(st *stream) {
+// countArrived counts what the collector's host has acknowledged.
+func (s *sender) countArrived(st *stream) {
 	e := s.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -37,7 +37,7 @@ func (s *sender) hangUpStream(st *stream) {
 	e := s.e
 	e.disconnected()
 	st.finish(s.ctx)
-	s.settle(st)
+	s.countArrived(st)
 	var lost Count
 	e.mu.Lock()
 	for i := range st.flight {

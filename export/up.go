@@ -124,12 +124,12 @@ func (s *sender) probe() {
 		s.recover()
 		return
 	}
-	s.session.Probe(s.present())
+	s.session.probe(s.present())
 	s.depart()
 }
 
-// Probe sends a message without a flow: the templates, or NetFlow v5's header alone.
-func (s *Session) Probe(now flow.Time) {
+// probe sends a message without a flow: the templates, or NetFlow v5's header alone.
+func (s *Session) probe(now flow.Time) {
 	if s.cfg.Protocol.hasTemplates() {
 		s.SendTemplates(now)
 		return

@@ -15,7 +15,6 @@ import (
 	"cacheflow/capture"
 	"cacheflow/cmd/internal/certificate"
 	"cacheflow/cmd/internal/config"
-	"cacheflow/cmd/internal/daemon"
 	"cacheflow/cmd/internal/dtls"
 	"cacheflow/export"
 )
@@ -186,17 +185,6 @@ func exportConfigs(cfg *config.Config) ([]export.Config, error) {
 		})
 	}
 	return out, nil
-}
-
-func groups(cfg *config.Config) (out []daemon.Group) {
-	for _, g := range cfg.Groups {
-		mode := daemon.Share
-		if g.Mode == config.GroupFailover {
-			mode = daemon.Failover
-		}
-		out = append(out, daemon.Group{Name: g.Name, Mode: mode, Exporters: g.Exporters, Return: g.Return})
-	}
-	return out
 }
 
 // logger writes to the command's standard error.

@@ -116,7 +116,7 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 	for i := range exporters {
 		exporters[i].Logger = log
 	}
-	r := &daemon.Replay{Source: source, Boot: file.Boot(), Cache: cacheConfig(&cfg.Monitor), Exporters: exporters, Groups: groups(cfg), Drain: drainTime}
+	r := &daemon.Replay{Source: source, Boot: file.Boot(), Cache: cacheConfig(&cfg.Monitor), Exporters: exporters, Groups: cfg.Groups, Drain: drainTime}
 	r.Cache.Router, _ = file.(cache.Router) // records bring their routes
 	r.Cache.Seed = [2]uint64{f.seed, ^f.seed}
 	out := render.New(c.OutOrStdout(), format, file.Boot(), nil)

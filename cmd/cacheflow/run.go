@@ -111,7 +111,7 @@ func newLive(cfg *config.Config) (*daemon.Live, error) {
 			Workers:    cfg.Monitor.Workers, RingMemory: int(cfg.Monitor.RingMemory), Sampling: sampling(cfg.Monitor.Sampler),
 		},
 		Fragments: decoderOptions(&cfg.Monitor), Cache: cacheConfig(&cfg.Monitor), MeterOwn: cfg.Monitor.OwnExports,
-		Exporters: exporters, Groups: groups(cfg), Socket: cfg.Control.Socket, SocketMode: cfg.Control.Mode,
+		Exporters: exporters, Groups: cfg.Groups, Socket: cfg.Control.Socket, SocketMode: cfg.Control.Mode,
 		Version: control.Version{Version: versionString(), Go: runtime.Version(), PID: os.Getpid()},
 		Drain:   drainTime,
 	}, nil

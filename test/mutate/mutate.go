@@ -42,7 +42,7 @@ func (m *Mutation) Survives(root, dir string) (bool, error) {
 		return false, fmt.Errorf("%s has no test %s", m.Package, m.Test)
 	case err == nil:
 		return true, nil
-	case bytes.Contains(out, []byte("--- FAIL: ")), bytes.Contains(out, []byte("panic: test timed out")):
+	case bytes.Contains(out, []byte("--- FAIL: ")), bytes.Contains(out, []byte("panic: ")):
 		return false, nil
 	}
 	return false, fmt.Errorf("%s: %s → %s: %w\n%s", m.File, m.Old, m.New, err, out)

@@ -14,7 +14,7 @@ type Group struct {
 	Name      string // unique
 	Mode      GroupMode
 	Exporters []string      // their names; GroupFailover prefers the first
-	Return    time.Duration // GroupFailover: for how long one has been up again to be returned to
+	Return    time.Duration // GroupFailover: for how long one must have been up again to be returned to
 }
 
 // GroupMode tells which exporter of a group gets a record.
@@ -25,9 +25,11 @@ const (
 	GroupFailover GroupMode = "failover" // the first one that is up
 )
 
+// MaxMembers is how many exporters a group can have.
+const MaxMembers = 64
+
 const (
 	defaultReturn = 10 * time.Second
-	maxMembers    = 64
 	groupKey      = "flow-exporter-group"
 )
 
@@ -78,8 +80,8 @@ func (g *Group) checkMode() error {
 }
 
 func (g *Group) checkSize() error {
-	if n := len(g.Exporters); n < 2 || n > maxMembers {
-		return fmt.Errorf("%d of them: must be 2 to %d", n, maxMembers)
+	if n := len(g.Exporters); n < 2 || n > MaxMembers {
+		return fmt.Errorf("%d of them: must be 2 to %d", n, MaxMembers)
 	}
 	return nil
 }

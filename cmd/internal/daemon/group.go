@@ -12,37 +12,10 @@ import (
 
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
 )
-
-// Group describes exporters of which each record goes to one.
-type Group struct {
-	Name      string
-	Mode      Mode
-	Exporters []string // their names; Failover prefers the first
-	// Return is for how long an exporter must have been up again before Failover returns to it.
-	Return time.Duration
-}
-
-// Mode tells which exporter of a group gets a record.
-type Mode uint8
-
-const (
-	Share    Mode = iota // by a hash of its conversation, one of those that are up
-	Failover             // the first one that is up
-)
-
-// String returns the mode as the configuration names it.
-func (m Mode) String() string {
-	if m == Failover {
-		return "failover"
-	}
-	return "share"
-}
-
-// MaxMembers is how many exporters a group can have.
-const MaxMembers = 64
 
 // groupPeriod is how often a group looks who is up.
 const groupPeriod = 100 * time.Millisecond
@@ -50,11 +23,12 @@ const groupPeriod = 100 * time.Millisecond
 // A group has each record go to one of its members. Shards read takers; all else belongs to
 // the goroutine of run, which also moves what waits for a member that is down to others.
 type group struct {
-	configured Group
+	configured config.Group
 	members    exporterSet
 	alone      []exporterSet // each member by itself
 	seeds      []uint64      // of the members' names
-	// takers has bit i set if member i gets records. There is one at least.
+	// takers has bit i set if member i gets records, of which config.MaxMembers allows for no more
+	// than a word has. There is one at least.
 	takers atomic.Uint64
 
 	since    []time.Time // since when each member has been up; the zero Time while it is down
@@ -85,11 +59,11 @@ func (m *moves) ledger(given, passed cache.Sum) *ledger.Groups {
 }
 
 // newGroup makes a group of some of these exporters.
-func newGroup(c Group, exporters exporterSet, moved *moves) (*group, error) {
+func newGroup(c config.Group, exporters exporterSet, moved *moves) (*group, error) {
 	g := &group{configured: c, moved: moved, batch: make([]flow.Record, outBatch)}
 	for _, name := range c.Exporters {
 		at := slices.IndexFunc(exporters, func(e *exporter) bool { return e.configured.Name == name })
-		if at < 0 || len(g.members) == MaxMembers {
+		if at < 0 || len(g.members) == config.MaxMembers {
 			return nil, fmt.Errorf("group %q: no exporter %q, or too many", c.Name, name)
 		}
 		g.members = append(g.members, exporters[at])
@@ -169,7 +143,7 @@ func (g *group) track(up uint64, now time.Time) uint64 {
 
 // choose returns who gets records while these are up.
 func (g *group) choose(up uint64, now time.Time) uint64 {
-	if g.configured.Mode == Share {
+	if g.configured.Mode == config.GroupShare {
 		if up == 0 {
 			return 1<<len(g.members) - 1 // each waits for its own
 		}
@@ -260,13 +234,13 @@ func (g *group) pass(takers uint64, rs []flow.Record) {
 }
 
 // isSame reports whether c with these exporters would be g.
-func (g *group) isSame(c Group, exporters exporterSet) bool {
+func (g *group) isSame(c config.Group, exporters exporterSet) bool {
 	return reflect.DeepEqual(g.configured, c) && len(g.members.without(exporters)) == 0
 }
 
 // state describes the group to whoever asks.
 func (g *group) state() control.Group {
-	out := control.Group{Name: g.configured.Name, Mode: g.configured.Mode.String()}
+	out := control.Group{Name: g.configured.Name, Mode: string(g.configured.Mode)}
 	takers := g.takers.Load()
 	for i, e := range g.members {
 		out.Members = append(out.Members, control.Member{Exporter: e.String(), Up: e.Up(), Gets: takers>>i&1 != 0})

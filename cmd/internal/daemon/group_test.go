@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/export"
 	"cacheflow/test/judge"
@@ -91,6 +92,22 @@ func (s *stream) stop() {
 	s.running.Wait()
 }
 
+// await waits until somebody is connected.
+func (s *stream) await(what string) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		n := len(s.conns)
+		s.mu.Unlock()
+		if n > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Errorf("waited in vain for %s", what)
+			return
+		}
+	}
+}
+
 func (s *stream) received() []judge.Datagram {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +129,7 @@ type running struct {
 }
 
 // runGroups starts a session with two shards.
-func runGroups(t *testing.T, groups []Group, exporters ...export.Config) *running {
+func runGroups(t *testing.T, groups []config.Group, exporters ...export.Config) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{session: reloadable(t, ctx, 2, exporters...), t: t, cancel: cancel}
@@ -159,14 +176,9 @@ func (r *running) stop() *ledger.Ledger {
 	r.t.Helper()
 	r.cancel()
 	r.shards.Wait()
-	drain, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	drain, stop := context.WithTimeout(context.Background(), r.Drain)
 	defer stop()
-	for _, g := range r.groups {
-		g.settle(drain)
-	}
-	r.exporters.shutdown(drain)
-	r.session.running.Wait()
-	l, err := r.Meter.Ledger(context.Background())
+	l, err := r.drain(drain)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -203,7 +215,7 @@ func TestFailover(t *testing.T) {
 	const hold = 300 * time.Millisecond
 	first := (&stream{t: t, address: "127.33.1.1:4739"}).start()
 	second := judge.StartRecorder(t, netip.MustParseAddrPort("127.33.1.2:4739"))
-	r := runGroups(t, []Group{{"g", Failover, []string{"first", "second"}, hold}},
+	r := runGroups(t, []config.Group{failover("g", hold, "first", "second")},
 		ipfix("first", first.address, export.TCP), ipfix("second", second.Address.String(), export.UDP))
 	for range 3 {
 		r.await("the first gets records", func(_, gets map[string]bool) bool { return gets["first"] && !gets["second"] })
@@ -248,7 +260,7 @@ func TestFailoverOfNobody(t *testing.T) {
 			if comes == 1 {
 				streams[0].address, streams[1].address = "127.33.2.3:4739", "127.33.2.4:4739"
 			}
-			r := runGroups(t, []Group{{"g", Failover, []string{"a", "b"}, time.Hour}},
+			r := runGroups(t, []config.Group{failover("g", time.Hour, "a", "b")},
 				ipfix("a", streams[0].address, export.TCP), ipfix("b", streams[1].address, export.TCP))
 			time.Sleep(300 * time.Millisecond)
 			r.await("records wait for the first", func(_, gets map[string]bool) bool { return gets["a"] && !gets["b"] })
@@ -272,7 +284,7 @@ func TestShare(t *testing.T) {
 	b := judge.StartRecorder(t, netip.MustParseAddrPort("127.33.3.2:4739"))
 	late := netip.MustParseAddrPort("127.33.3.3:4739")
 	names := []string{"a", "b", "c"}
-	r := runGroups(t, []Group{{Name: "g", Mode: Share, Exporters: names}},
+	r := runGroups(t, []config.Group{share("g", names...)},
 		ipfix("a", a.address, export.TCP), ipfix("b", b.Address.String(), export.UDP), ipfix("c", late.String(), export.UDP))
 	r.await("c is down", func(up, gets map[string]bool) bool { return up["a"] && up["b"] && !up["c"] && !gets["c"] })
 	refused := r.exporters[2].Stats()
@@ -325,7 +337,7 @@ func TestReloadsOfGroups(t *testing.T) {
 	address := sink(t)
 	before := runtime.NumGoroutine()
 	one := func(i int) export.Config { return v5(string(rune('a'+i)), address, 0) }
-	r := runGroups(t, []Group{{"g", Share, []string{"a", "b"}, 0}}, one(0), one(1), one(2), one(3))
+	r := runGroups(t, []config.Group{share("g", "a", "b")}, one(0), one(1), one(2), one(3))
 	choice := rand.New(rand.NewPCG(1, 9))
 	for i := range 100 {
 		next := &Live{Cache: testCache()}
@@ -335,18 +347,18 @@ func TestReloadsOfGroups(t *testing.T) {
 		}
 		switch i % 4 {
 		case 0:
-			next.Groups = []Group{{"g", Failover, []string{"b", "a", "d"}, time.Second}}
+			next.Groups = []config.Group{failover("g", time.Second, "b", "a", "d")}
 		case 1:
-			next.Groups = []Group{{"g", Share, []string{"a", "b"}, 0}, {"h", Failover, []string{"c", "d"}, 0}}
+			next.Groups = []config.Group{share("g", "a", "b"), failover("h", 0, "c", "d")}
 		case 2:
-			next.Groups = []Group{{"h", Failover, []string{"c", "d"}, 0}}
+			next.Groups = []config.Group{failover("h", 0, "c", "d")}
 		}
 		if err := r.apply(next); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	if err := r.apply(&Live{Cache: testCache(), Exporters: []export.Config{one(0)}, Groups: []Group{{"g", Share, []string{"a", "x"}, 0}}}); err == nil {
+	if err := r.apply(&Live{Cache: testCache(), Exporters: []export.Config{one(0)}, Groups: []config.Group{share("g", "a", "x")}}); err == nil {
 		t.Error("took a group of an exporter that is not there")
 	}
 	l := r.stop()

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -20,6 +21,7 @@ import (
 	"cacheflow/cache/flow"
 	"cacheflow/cache/route"
 	"cacheflow/capture"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/render"
@@ -36,7 +38,7 @@ type Live struct {
 	// Seed and Router.
 	Cache     cache.Config
 	Exporters []export.Config // Run sets Now, Epoch, Connected and Logger
-	Groups    []Group         // each exporter is in one at most
+	Groups    []config.Group  // each exporter is in one at most
 	// Socket is the path of the control socket, empty for none, and SocketMode
 	// its permissions.
 	Socket     string
@@ -67,7 +69,6 @@ type session struct {
 	reselect func(next *Live) error
 	own      *ownExports
 	losses   losses
-	running  sync.WaitGroup // the exporters
 	// draining ends the wait for room in the exporters' queues at the end; nil
 	// until the capture has stopped.
 	mu       sync.Mutex
@@ -241,19 +242,11 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
 	tasks, background := errgroup.WithContext(background)
-	tasks.Go(func() error { return s.routes.Run(background) })
-	tasks.Go(func() error { return s.capture.Run(background) })
-	tasks.Go(func() error { return watchClock(background, s.clock.Epoch, s.Log) })
-	tasks.Go(func() error { return s.losses.watch(background) })
-	if s.control != nil {
-		server := &control.Server{Daemon: served{&s.Meter, s}, Version: s.Version}
-		tasks.Go(func() error { return server.Serve(background, s.control) })
-	}
+	s.startTasks(background, tasks)
 	s.exporters.start(&s.running)
 	for _, g := range s.groups {
 		g.start()
 	}
-
 	shards, metering := errgroup.WithContext(background)
 	for _, sh := range s.shards {
 		shards.Go(func() error { return sh.run(context.Background()) }) // its source ends it
@@ -270,28 +263,40 @@ func (s *session) run(ctx context.Context) (*ledger.Ledger, error) {
 	s.endReloads()
 	drain, cancel := context.WithTimeout(context.Background(), s.Drain)
 	defer cancel()
+	s.endCapture(drain)
+	err := shards.Wait()
+	l, lerr := s.drain(drain)
+	stop()
+	return l, cmp.Or(err, tasks.Wait(), lerr)
+}
+
+// startTasks starts what goes on beside the shards until ctx is done.
+func (s *session) startTasks(ctx context.Context, tasks *errgroup.Group) {
+	tasks.Go(func() error { return s.routes.Run(ctx) })
+	tasks.Go(func() error { return s.capture.Run(ctx) })
+	tasks.Go(func() error { return watchClock(ctx, s.clock.Epoch, s.Log) })
+	tasks.Go(func() error { return s.losses.watch(ctx) })
+	if s.control != nil {
+		server := &control.Server{Daemon: served{&s.Meter, s}, Version: s.Version}
+		tasks.Go(func() error { return server.Serve(ctx, s.control) })
+	}
+}
+
+// endCapture has the sources end once their rings are empty, and what then leaves the cache
+// wait for room in the exporters' queues until drain is done.
+func (s *session) endCapture(drain context.Context) {
 	s.mu.Lock()
 	s.draining, s.ending = drain, newOutlets(s.exporters, s.groups)
 	s.mu.Unlock()
 	if err := s.capture.Stop(); err != nil {
 		s.Log.Error("end the capture", "err", err)
 	}
-	err := shards.Wait()
-	s.settleGroups(drain)
-	s.exporters.shutdown(drain)
-	s.running.Wait()
-	l, lerr := s.Meter.Ledger(context.Background())
-	if l != nil {
-		l.Quiet = true
-	}
-	stop()
-	if terr := tasks.Wait(); err == nil {
-		err = terr
-	}
-	if err == nil {
-		err = lerr
-	}
-	return l, err
+}
+
+// drain is Meter's, after what waits for collectors that are down has gone to others.
+func (s *session) drain(ctx context.Context) (*ledger.Ledger, error) {
+	s.settleGroups(ctx)
+	return s.Meter.drain(ctx)
 }
 
 // settleGroups moves what waits for collectors that are down, and leaves the exporters time

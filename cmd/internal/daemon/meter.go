@@ -25,7 +25,8 @@ type Meter struct {
 	removed   *ledger.Exporter // the sum of those that have ended; nil where there are none
 	cache     cache.Config     // of one shard
 
-	moved moves
+	moved   moves
+	running sync.WaitGroup // the exporters
 
 	// now is the timeline, and epoch the wall time of its zero.
 	now   func() flow.Time
@@ -72,6 +73,19 @@ func (m *Meter) Ledger(ctx context.Context) (*ledger.Ledger, error) {
 	l.Records = ledgerSum(delivered)
 	l.Groups = m.moved.ledger(given, passed)
 	l.Exporters = m.exporterLedgers(handed)
+	return l, nil
+}
+
+// drain ends the exporters, to which no shard delivers any more, once they have sent what is
+// queued or ctx is done. It returns the ledger of the quiet end.
+func (m *Meter) drain(ctx context.Context) (*ledger.Ledger, error) {
+	m.exporters.shutdown(ctx)
+	m.running.Wait()
+	l, err := m.Ledger(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	l.Quiet = true
 	return l, nil
 }
 

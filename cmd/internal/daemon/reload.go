@@ -12,6 +12,7 @@ import (
 
 	"cacheflow/cache"
 	"cacheflow/capture/afpacket"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/control"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/export"
@@ -130,7 +131,7 @@ func (s *session) nextExporters(configs []export.Config) (exporterSet, error) {
 
 // nextGroups returns the groups of these configurations: the same as now where they and
 // their exporters are the same, else new ones, which do not run yet.
-func (s *session) nextGroups(configs []Group, set exporterSet) ([]*group, error) {
+func (s *session) nextGroups(configs []config.Group, set exporterSet) ([]*group, error) {
 	groups := make([]*group, 0, len(configs))
 	for _, c := range configs {
 		at := slices.IndexFunc(s.groups, func(g *group) bool { return g.isSame(c, set) })

@@ -108,9 +108,7 @@ func TestReloadsLoseNoRecord(t *testing.T) {
 	shards.Wait()
 	drain, stop := context.WithTimeout(context.Background(), 10*time.Second)
 	defer stop()
-	s.exporters.shutdown(drain)
-	s.running.Wait()
-	l, err := s.Meter.Ledger(context.Background())
+	l, err := s.drain(drain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/render"
 	"cacheflow/export"
@@ -27,7 +29,7 @@ type Replay struct {
 	Exporters []export.Config // Now and Epoch are set by Run
 	// Groups share records out. A replay waits for whoever takes them, so one that fails
 	// over is its first exporter, and the others are left out.
-	Groups []Group
+	Groups []config.Group
 	// Output takes the records, in the order in which they left; nil takes none.
 	Output func([]flow.Record) error
 	// Progress is called now and then with the number of packets so far; nil is
@@ -42,9 +44,34 @@ type Replay struct {
 // quiet end, also where it returns an error beside it.
 func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	m := &Meter{cache: r.Cache, epoch: func() time.Time { return r.Boot }}
-	losses := losses{meter: m}
-	var exporters exporterSet
 	var reached sync.WaitGroup
+	var err error
+	if m.exporters, err = r.newExporters(m, &reached); err != nil {
+		return nil, err
+	}
+	s, err := r.newShard(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	m.shards = []*shard{s}
+	m.now = func() flow.Time { return s.horizon }
+
+	m.exporters.start(&m.running)
+	if err = r.wait(ctx, &reached); err == nil {
+		err = s.run(ctx)
+	}
+	drain, cancel := context.WithTimeout(ctx, r.Drain)
+	defer cancel()
+	l, lerr := m.drain(drain)
+	if lerr != nil {
+		return nil, lerr
+	}
+	return l, cmp.Or(err, ctx.Err(), m.exporters.written())
+}
+
+// newExporters makes those that are run. Each is done with reached once it has reached its collector.
+func (r *Replay) newExporters(m *Meter, reached *sync.WaitGroup) (exporters exporterSet, err error) {
+	losses := losses{meter: m}
 	for _, c := range r.Exporters {
 		if r.isSpare(c.Name) {
 			continue
@@ -60,8 +87,12 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 		}
 		exporters = append(exporters, &exporter{Exporter: e, configured: c})
 	}
-	m.exporters = exporters
-	groups, err := r.groups(exporters, &m.moved)
+	return exporters, nil
+}
+
+// newShard makes the one shard, which waits for the exporters until ctx is done.
+func (r *Replay) newShard(ctx context.Context, m *Meter) (*shard, error) {
+	groups, err := r.groups(m.exporters, &m.moved)
 	if err != nil {
 		return nil, err
 	}
@@ -77,31 +108,8 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	if r.Progress != nil {
 		s.progress = func() { r.Progress(s.read) }
 	}
-	s.swap(newOutlets(exporters, groups))
-	m.shards = []*shard{s}
-	m.now = func() flow.Time { return s.horizon }
-
-	var running sync.WaitGroup
-	exporters.start(&running)
-	if err = r.wait(ctx, &reached); err == nil {
-		err = s.run(ctx)
-	}
-	drain, cancel := context.WithTimeout(ctx, r.Drain)
-	defer cancel()
-	exporters.shutdown(drain)
-	running.Wait()
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err == nil {
-		err = exporters.written()
-	}
-	l, lerr := m.Ledger(context.WithoutCancel(ctx))
-	if lerr != nil {
-		return nil, lerr
-	}
-	l.Quiet = true
-	return l, err
+	s.swap(newOutlets(m.exporters, groups))
+	return s, nil
 }
 
 // wait returns once every exporter has reached its collector.
@@ -120,15 +128,15 @@ func (r *Replay) wait(ctx context.Context, reached *sync.WaitGroup) error {
 
 // isSpare reports whether an exporter is for the time when another one is down.
 func (r *Replay) isSpare(name string) bool {
-	return slices.ContainsFunc(r.Groups, func(c Group) bool {
-		return c.Mode == Failover && slices.Contains(c.Exporters[1:], name)
+	return slices.ContainsFunc(r.Groups, func(c config.Group) bool {
+		return c.Mode == config.GroupFailover && slices.Contains(c.Exporters[1:], name)
 	})
 }
 
 // groups returns those that share, which are not run: all of their members get records.
 func (r *Replay) groups(exporters exporterSet, moved *moves) (groups []*group, err error) {
 	for _, c := range r.Groups {
-		if c.Mode == Failover {
+		if c.Mode == config.GroupFailover {
 			continue
 		}
 		g, err := newGroup(c, exporters, moved)

@@ -10,6 +10,7 @@ import (
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
 	"cacheflow/capture/pcapfile"
+	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/export"
 )
@@ -102,7 +103,7 @@ func checkAccount(t *testing.T, l *ledger.Ledger, records []flow.Record) {
 }
 
 // replayGroup replays the corpus to a group of three and to one exporter beside.
-func replayGroup(t *testing.T, g Group) *ledger.Ledger {
+func replayGroup(t *testing.T, g config.Group) *ledger.Ledger {
 	t.Helper()
 	paths, err := filepath.Glob("../../../capture/testdata/*.pcap")
 	if err != nil {
@@ -113,7 +114,7 @@ func replayGroup(t *testing.T, g Group) *ledger.Ledger {
 		t.Fatal(err)
 	}
 	defer source.Close()
-	r := &Replay{Source: source, Boot: source.Boot(), Cache: testCache(), Drain: 10 * time.Second, Groups: []Group{g}}
+	r := &Replay{Source: source, Boot: source.Boot(), Cache: testCache(), Drain: 10 * time.Second, Groups: []config.Group{g}}
 	for _, name := range []string{"a", "b", "c", "beside"} {
 		r.Exporters = append(r.Exporters, export.Config{Name: name, Address: sink(t)})
 	}
@@ -129,7 +130,7 @@ func replayGroup(t *testing.T, g Group) *ledger.Ledger {
 
 // A replay shares alike each time, and all members together get what one does that gets all.
 func TestReplayShares(t *testing.T) {
-	g := Group{Name: "g", Mode: Share, Exporters: []string{"c", "a", "b"}}
+	g := share("g", "c", "a", "b")
 	first, again := replayGroup(t, g), replayGroup(t, g)
 	if len(first.Exporters) != 4 || first.Groups.Given != first.Records || first.Groups.TakenBack.Count != 0 {
 		t.Fatalf("%d exporters, groups %+v", len(first.Exporters), first.Groups)
@@ -152,7 +153,7 @@ func TestReplayShares(t *testing.T) {
 
 // A replay waits for whoever takes records, so nobody needs the spare ones.
 func TestReplayFailsNotOver(t *testing.T) {
-	l := replayGroup(t, Group{Name: "g", Mode: Failover, Exporters: []string{"b", "a", "c"}})
+	l := replayGroup(t, failover("g", 0, "b", "a", "c"))
 	if len(l.Exporters) != 2 || l.Exporters[0].Name != "b" || l.Exporters[0].Sent != l.Records || l.Exporters[1].Sent != l.Records {
 		t.Errorf("exporters %+v of %+v", l.Exporters, l.Records)
 	}

@@ -10,7 +10,8 @@ func (e *exporter) wanted(n int) int { return min(n, e.Config().QueueRecords) }
 // isIdle reports whether an exporter whose collector is up has nothing queued.
 func (e *exporter) isIdle() bool { return e.Up() && e.Room() == e.Config().QueueRecords }
 
-// hasRoom reports whether every exporter that sends has room for n records, but for those that were given up and have not caught up since.
+// hasRoom reports whether every exporter that sends has room for n records, but for those that
+// were given up and have not caught up since.
 func (x exporterSet) hasRoom(n int) bool {
 	for _, e := range x {
 		if e.late.Load() && e.Room() >= e.Config().QueueRecords/2 {

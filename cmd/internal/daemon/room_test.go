@@ -54,9 +54,7 @@ func TestSlowAtTheEndHoldsNobodyUp(t *testing.T) {
 	flushed := time.Since(begun)
 	last, stopLast := context.WithTimeout(drain, 5*time.Second) // for the 500 records that are queued
 	defer stopLast()
-	s.exporters.shutdown(last)
-	s.running.Wait()
-	l, err := s.Meter.Ledger(context.Background())
+	l, err := s.drain(last)
 	if err != nil {
 		t.Fatal(err)
 	}

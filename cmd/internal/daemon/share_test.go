@@ -12,6 +12,7 @@ import (
 
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/config"
 )
 
 // randomKeys are of both IP versions and several protocols.
@@ -145,6 +146,16 @@ func TestSharesStay(t *testing.T) {
 	}
 }
 
+// share is a group whose members share records out.
+func share(name string, exporters ...string) config.Group {
+	return config.Group{Name: name, Mode: config.GroupShare, Exporters: exporters}
+}
+
+// failover is a group that prefers its first member, which it returns to after a while.
+func failover(name string, back time.Duration, exporters ...string) config.Group {
+	return config.Group{Name: name, Mode: config.GroupFailover, Exporters: exporters, Return: back}
+}
+
 // Each record of a batch goes to one taker, in order, and nothing is allocated for it.
 func TestSplit(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
@@ -215,7 +226,7 @@ func TestChoose(t *testing.T) {
 		{"the third stands in", "7446677", "acccccb"},
 		{"all go, the last comes back", "704446", "aacccc"},
 	} {
-		g := &group{configured: Group{Mode: Failover, Return: 3 * time.Second}, members: make(exporterSet, 3), since: make([]time.Time, 3)}
+		g := &group{configured: config.Group{Mode: config.GroupFailover, Return: 3 * time.Second}, members: make(exporterSet, 3), since: make([]time.Time, 3)}
 		g.takers.Store(1)
 		began, got := time.Now(), ""
 		for second, digit := range k.up {

@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"cacheflow/export"
+	"cacheflow/test/authority"
 )
 
 // BenchmarkExport measures a record from PutWait to a loopback socket that nobody reads, as
 // export's benchmark of UDP does.
 func BenchmarkExport(b *testing.B) {
-	a := newAuthority(b)
+	a := authority.New(b, "")
 	c := startCollector(b, a)
 	e := start(b, export.Config{
-		Address: c.address.String(), Identity: a.files(a.pair("exporter.example", time.Time{})), Rate: -1,
+		Address: c.address.String(), Identity: files(a, a.Pair("exporter.example", time.Time{})), Rate: -1,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	await(b, "an association", func() bool { return c.associations() > 0 && e.Up() })

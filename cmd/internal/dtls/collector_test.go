@@ -12,6 +12,7 @@ import (
 	pion "github.com/pion/dtls/v3"
 
 	"cacheflow/cmd/internal/collector"
+	"cacheflow/test/authority"
 )
 
 // dtlsCollector is pion's server, and goflow2's decoder for what it deciphers.
@@ -55,13 +56,13 @@ func (p *peer) WriteTo(b []byte, _ net.Addr) (int, error) {
 	return p.c.udp.WriteToUDPAddrPort(b, p.at)
 }
 
-func startCollector(t testing.TB, a *authority, options ...pion.ServerOption) *dtlsCollector {
+func startCollector(t testing.TB, a *authority.Authority, options ...pion.ServerOption) *dtlsCollector {
 	t.Helper()
-	pair := a.pair("collector.example", time.Time{})
+	pair := a.Pair("collector.example", time.Time{})
 	c := &dtlsCollector{t: t, decoder: collector.New(collector.Config{}), address: netip.MustParseAddrPort("127.0.0.1:0")}
 	c.options = append([]pion.ServerOption{
 		pion.WithCertificates(tls.Certificate{Certificate: pair.Certificate, PrivateKey: pair.PrivateKey}),
-		pion.WithClientCAs(a.pool()), pion.WithClientAuth(pion.RequireAndVerifyClientCert),
+		pion.WithClientCAs(a.Pool()), pion.WithClientAuth(pion.RequireAndVerifyClientCert),
 	}, options...)
 	c.start()
 	t.Cleanup(c.kill)

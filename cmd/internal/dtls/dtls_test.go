@@ -2,6 +2,7 @@ package dtls_test
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"strings"
 	"sync"
@@ -9,8 +10,10 @@ import (
 	"time"
 
 	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/certificate"
 	"cacheflow/cmd/internal/dtls"
 	"cacheflow/export"
+	"cacheflow/test/authority"
 )
 
 // Content types of records (RFC 5246 §6.2.1).
@@ -33,6 +36,12 @@ func records(n int) []flow.Record {
 		rs[i].Packets, rs[i].Octets = 3, 300
 	}
 	return rs
+}
+
+// files writes what an exporter needs that shows a certificate of a's to collector.example.
+func files(a *authority.Authority, pair tls.Certificate) certificate.Files {
+	f := a.Files(pair)
+	return certificate.Files{Certificate: f.Certificate, Key: f.Key, CA: f.CA, ServerName: "collector.example"}
 }
 
 // off announces nothing besides flows.
@@ -103,10 +112,10 @@ func await(t testing.TB, what string, cond func() bool) {
 // encrypted, each message in a datagram of its own that is no longer than it may be.
 func TestNothingInClear(t *testing.T) {
 	t.Parallel()
-	a := newAuthority(t)
+	a := authority.New(t, "")
 	c := startCollector(t, a)
 	const mtu = 600
-	e := start(t, export.Config{Address: c.address.String(), Identity: a.files(a.pair("exporter.example", time.Time{})), MTU: mtu, Rate: 1000})
+	e := start(t, export.Config{Address: c.address.String(), Identity: files(a, a.Pair("exporter.example", time.Time{})), MTU: mtu, Rate: 1000})
 	e.Put(records(1000))
 	await(t, "the last record", func() bool { return c.decoder.Stats().Records == 1000 })
 	s := shutdown(t, e) // pion's server may lose the message before its end
@@ -151,10 +160,10 @@ func TestCollectorRestarts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := newAuthority(t)
+			a := authority.New(t, "")
 			c := startCollector(t, a)
 			e := start(t, export.Config{
-				Address: c.address.String(), Identity: a.files(a.pair("exporter.example", time.Time{})),
+				Address: c.address.String(), Identity: files(a, a.Pair("exporter.example", time.Time{})),
 				Reconnect: 200 * time.Millisecond, TemplateInterval: 2 * time.Second, Options: off,
 			})
 			ctx, cancel := context.WithCancel(t.Context())

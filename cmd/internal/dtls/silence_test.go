@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cacheflow/export"
+	"cacheflow/test/authority"
 )
 
 // TestSilentCollector: a collector that answers nothing gets the same ClientHello once more
@@ -19,9 +20,9 @@ func TestSilentCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	a := newAuthority(t)
+	a := authority.New(t, "")
 	e := start(t, export.Config{
-		Address: silent.LocalAddr().String(), Identity: a.files(a.pair("exporter.example", time.Time{})),
+		Address: silent.LocalAddr().String(), Identity: files(a, a.Pair("exporter.example", time.Time{})),
 		Reconnect: time.Millisecond, QueueRecords: 100,
 	})
 	begun := time.Now()

@@ -19,6 +19,7 @@ import (
 
 	"cacheflow/cmd/internal/certificate"
 	"cacheflow/export"
+	"cacheflow/test/authority"
 	"cacheflow/test/process"
 )
 
@@ -27,7 +28,7 @@ import (
 func TestTsharkDeciphers(t *testing.T) {
 	t.Parallel()
 	process.Need(t, "tshark")
-	a := newAuthority(t)
+	a := authority.New(t, "")
 	c := startCollector(t, a)
 	secrets, err := os.Create(filepath.Join(t.TempDir(), "secrets"))
 	if err != nil {
@@ -35,7 +36,7 @@ func TestTsharkDeciphers(t *testing.T) {
 	}
 	defer secrets.Close()
 	e := start(t, export.Config{
-		Address: c.address.String(), Identity: leaky{a.files(a.pair("exporter.example", time.Time{})), secrets},
+		Address: c.address.String(), Identity: leaky{files(a, a.Pair("exporter.example", time.Time{})), secrets},
 	})
 	e.Put(records(100))
 	s := shutdown(t, e)

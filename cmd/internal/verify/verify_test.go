@@ -119,21 +119,28 @@ func wantComplete(t *testing.T, r *verify.Result, all truth) {
 	}
 }
 
+// nfcapdStores returns what three routers sent from these sources, and the nfcapd that has stored it.
+func nfcapdStores(t testing.TB, protocol export.Protocol, sources string, change ...func(*generate.Config)) (*judge.Nfcapd, truth) {
+	t.Helper()
+	n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
+	addresses, _ := generate.ParseSources(sources, 3)
+	sockets, err := generate.Dial(n.Address, addresses, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sockets.Close()
+	all := generated(t, protocol, sources, sockets.Send, change...)
+	n.Stop()
+	return n, all
+}
+
 // nfcapd has what was sent, as nfdump prints it, whether routers have addresses of their own or
 // are told apart by their engines and ids.
 func TestNfdump(t *testing.T) {
 	for _, protocol := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
 		for _, sources := range []string{"127.0.1.0/24", "127.0.0.1"} {
 			t.Run(protocol.String()+" from "+sources, func(t *testing.T) {
-				n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
-				addresses, _ := generate.ParseSources(sources, 3)
-				sockets, err := generate.Dial(n.Address, addresses, 3)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer sockets.Close()
-				all := generated(t, protocol, sources, sockets.Send)
-				n.Stop()
+				n, all := nfcapdStores(t, protocol, sources)
 				for _, format := range []string{"csv", "json"} {
 					t.Run(format, func(t *testing.T) {
 						text := n.Print(format)
@@ -194,15 +201,7 @@ func TestOwnFormats(t *testing.T) {
 // csvOf returns records as nfdump 1.7.1 prints them, in a way that can be tampered with.
 func csvOf(t *testing.T) (truth, []string) {
 	t.Helper()
-	n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
-	addresses, _ := generate.ParseSources("127.0.1.0/24", 3)
-	sockets, err := generate.Dial(n.Address, addresses, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sockets.Close()
-	all := generated(t, export.NetFlow9, "127.0.1.0/24", sockets.Send)
-	n.Stop()
+	n, all := nfcapdStores(t, export.NetFlow9, "127.0.1.0/24")
 	return all, strings.SplitAfter(string(n.Print("csv")), "\n")
 }
 
@@ -264,22 +263,14 @@ func TestTampering(t *testing.T) {
 // What faults dropped, truncated and duplicated is named exactly, of what nfcapd stored; reordering,
 // delays and jumps of the sequence number cost nothing, and it counts sequence failures.
 func TestFaults(t *testing.T) {
-	n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
-	addresses, _ := generate.ParseSources("127.0.1.0/24", 3)
-	sockets, err := generate.Dial(n.Address, addresses, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sockets.Close()
 	later := func(kind manifest.Fault) generate.Fault { // once the templates have arrived
 		return generate.Fault{Kind: kind, Share: 0.02, Scope: generate.Scope{From: time.Second}}
 	}
-	all := generated(t, export.NetFlow9, "127.0.1.0/24", sockets.Send, func(c *generate.Config) {
+	n, all := nfcapdStores(t, export.NetFlow9, "127.0.1.0/24", func(c *generate.Config) {
 		c.Faults = []generate.Fault{
 			later(manifest.Drop), later(manifest.Duplicate), later(manifest.Reorder), later(manifest.Delay), later(manifest.Truncate), later(manifest.Jump),
 		}
 	})
-	n.Stop()
 	if n.Statistics().SequenceFailures == 0 {
 		t.Error("nfcapd counts no sequence failure")
 	}
@@ -316,15 +307,7 @@ func TestTemplateFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
-			addresses, _ := generate.ParseSources("127.0.1.0/24", 3)
-			sockets, err := generate.Dial(n.Address, addresses, 3)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer sockets.Close()
-			all := generated(t, c.protocol, "127.0.1.0/24", sockets.Send, func(g *generate.Config) { g.Templates = []generate.TemplateFault{fault} })
-			n.Stop()
+			n, all := nfcapdStores(t, c.protocol, "127.0.1.0/24", func(g *generate.Config) { g.Templates = []generate.TemplateFault{fault} })
 			undecodable := uint64(0)
 			for i := range all.records {
 				if all.records[i].Undecodable != "" {
@@ -341,17 +324,9 @@ func TestTemplateFaults(t *testing.T) {
 
 // nfcapd has what routers sent that restarted, and sees each restart as a sequence failure.
 func TestRestart(t *testing.T) {
-	n := judge.StartNfcapd(t, judge.NfcapdConfig{Buffer: 8 << 20})
-	addresses, _ := generate.ParseSources("127.0.1.0/24", 3)
-	sockets, err := generate.Dial(n.Address, addresses, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sockets.Close()
-	all := generated(t, export.NetFlow9, "127.0.1.0/24", sockets.Send, func(c *generate.Config) {
+	n, all := nfcapdStores(t, export.NetFlow9, "127.0.1.0/24", func(c *generate.Config) {
 		c.Restarts = []generate.Restart{{At: 5 * time.Second}, {At: 10 * time.Second, Exporter: 2}}
 	})
-	n.Stop()
 	wantComplete(t, compare(t, all, n.Print("csv")), all)
 	if failures := n.Statistics().SequenceFailures; failures != 4 {
 		t.Errorf("%d sequence failures of 4 restarts", failures)

@@ -1,4 +1,4 @@
-package dtls_test
+package authority
 
 import (
 	"crypto/ecdsa"
@@ -13,26 +13,27 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"cacheflow/cmd/internal/certificate"
 )
 
-// authority signs certificates.
-type authority struct {
+// Authority signs certificates.
+type Authority struct {
 	t    testing.TB
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t testing.TB) *authority {
+// New makes an authority with a common name, which may be empty.
+func New(t testing.TB, name string) *Authority {
 	t.Helper()
-	a := &authority{t: t}
-	a.cert, a.key = a.make(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	a := &Authority{t: t}
+	a.cert, a.key = a.sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
 	return a
 }
 
-// make completes and signs a certificate; the authority's own if it has none yet.
-func (a *authority) make(template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
+// sign completes and signs a certificate; the authority's own if it has none yet.
+func (a *Authority) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -58,29 +59,39 @@ func (a *authority) make(template *x509.Certificate) (*x509.Certificate, *ecdsa.
 	return cert, key
 }
 
-// pair returns a certificate for a name, valid until notAfter, an hour for the zero Time.
-func (a *authority) pair(name string, notAfter time.Time) tls.Certificate {
-	cert, key := a.make(&x509.Certificate{
+// Pair returns a certificate for a name, valid until notAfter, an hour for the zero Time.
+func (a *Authority) Pair(name string, notAfter time.Time) tls.Certificate {
+	a.t.Helper()
+	return a.pair(&x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: notAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	})
+}
+
+// CommonName returns a certificate whose name stands in its subject only.
+func (a *Authority) CommonName(name string) tls.Certificate {
+	a.t.Helper()
+	return a.pair(&x509.Certificate{Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature})
+}
+
+func (a *Authority) pair(template *x509.Certificate) tls.Certificate {
+	a.t.Helper()
+	cert, key := a.sign(template)
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
-// commonName returns a certificate whose name stands in its subject only.
-func (a *authority) commonName(name string) tls.Certificate {
-	cert, key := a.make(&x509.Certificate{Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature})
-	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
-}
-
-func (a *authority) pool() *x509.CertPool {
+// Pool holds the authority's own certificate.
+func (a *Authority) Pool() *x509.CertPool {
 	p := x509.NewCertPool()
 	p.AddCert(a.cert)
 	return p
 }
 
-// files writes a certificate, its key and the authority's certificate.
-func (a *authority) files(pair tls.Certificate) certificate.Files {
+// Files are the paths of a certificate, its key and its authority's certificate, in PEM.
+type Files struct{ Certificate, Key, CA string }
+
+// Files writes a certificate to a directory of its own.
+func (a *Authority) Files(pair tls.Certificate) Files {
 	a.t.Helper()
 	dir := a.t.TempDir()
 	write := func(name, kind string, der []byte) string {
@@ -94,8 +105,5 @@ func (a *authority) files(pair tls.Certificate) certificate.Files {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return certificate.Files{
-		Certificate: write("cert", "CERTIFICATE", pair.Certificate[0]), Key: write("key", "PRIVATE KEY", key),
-		CA: write("ca", "CERTIFICATE", a.cert.Raw), ServerName: "collector.example",
-	}
+	return Files{write("cert", "CERTIFICATE", pair.Certificate[0]), write("key", "PRIVATE KEY", key), write("ca", "CERTIFICATE", a.cert.Raw)}
 }
