@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cacheflow/cache"
+	"cacheflow/capture/pcapfile"
 	"cacheflow/cmd/internal/generate"
 	"cacheflow/cmd/internal/profile"
 	"cacheflow/export"
@@ -50,7 +51,15 @@ func newGenerate() *cobra.Command {
 			"routers, and exports what leaves them. The same flags send the same datagrams each time. The manifest says what\n" +
 			"was sent, to the record; verify compares it with what a collector has.\n\n" +
 			"It sends to the one address of -e and to no other. Ctrl-C ends it; the manifest has what was sent.",
-		Args: cobra.NoArgs,
+		Example: "  cacheflow generate -e 127.0.0.1:2055 --profile isp-edge --for 5m --exporters 50 --source 127.1.0.0/16 --manifest sent.gz\n" +
+			"  cacheflow generate -e 127.0.0.1:2055 --protocol ipfix --pace real --start now --fault drop=1%,from=30s --restart 2m\n" +
+			"  cacheflow generate -e 127.0.0.1:2055 --capture trace.pcap --exporters 8 --repeat 10 --pace x60",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("%q belongs to no flag: a capture file wants --capture before it, each one", args[0])
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	flags := c.Flags()
@@ -184,12 +193,19 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 // traffic sets where packets come from.
 func (f *generateFlags) traffic(c *cobra.Command, cfg *generate.Config) error {
 	given := c.Flags().Changed
+	if f.length <= 0 {
+		return fmt.Errorf("--for %v: want more than 0", f.length)
+	}
 	if len(f.captures) == 0 {
 		if given("repeat") || given("mirror") {
 			return errors.New("--repeat and --mirror are about capture files: want --capture FILE")
 		}
 		p, err := profile.Load(f.profile)
 		if err != nil {
+			if s, cerr := pcapfile.Open(f.profile, pcapfile.Options{}); cerr == nil {
+				s.Close()
+				err = fmt.Errorf("%s is no profile but a capture: want --capture %[1]s", f.profile)
+			}
 			return err
 		}
 		cfg.Profile, cfg.Name = &p.Profile, f.profile
@@ -200,8 +216,6 @@ func (f *generateFlags) traffic(c *cobra.Command, cfg *generate.Config) error {
 		return errors.New("traffic is a profile's or that of --capture: want one of them")
 	case f.repeat < 1:
 		return fmt.Errorf("--repeat %d: want at least 1", f.repeat)
-	case given("for") && f.length <= 0:
-		return fmt.Errorf("--for %v: want more than 0", f.length)
 	case !given("for"):
 		cfg.Duration = 0
 	}

@@ -36,6 +36,9 @@ func newVerify() *cobra.Command {
 			"With --totals it compares nothing, and says what a collector should show: records, packets and octets by\n" +
 			"exporter, interface, minute and flow, as they were sent and as they should have arrived after the faults.\n\n" +
 			"The exit status is 1 where there is any difference.",
+		Example: "  TZ=UTC nfdump -R flows -o csv >stored.csv; TZ=UTC cacheflow verify sent.gz stored.csv\n" +
+			"  cacheflow verify sent.gz --listen :2055\n" +
+			"  cacheflow verify sent.gz --totals --top 20",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch alone := f.listen != "" || f.totals; {
 			case f.listen != "" && f.totals:
