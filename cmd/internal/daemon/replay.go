@@ -85,6 +85,8 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	exporters.start(&running)
 	if err = r.wait(ctx, &reached); err == nil {
 		err = s.run(ctx)
+	} else {
+		close(s.stopped) // it will not run, and is asked for its part of the ledger
 	}
 	drain, cancel := context.WithTimeout(ctx, r.Drain)
 	defer cancel()
