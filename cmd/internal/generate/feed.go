@@ -56,9 +56,9 @@ type feed struct {
 	earlier []capture.Counters // of the times before
 	end     flow.Time          // of the traffic; times are since its start
 	offset  flow.Time          // from the source's time to the traffic's
-	latest  flow.Time
+	latest  flow.Time          // of all packets so far
 
-	room     []flow.Packet
+	room     []flow.Packet // for a chunk
 	chunk    []flow.Packet
 	released int      // routers may take what lies before it
 	router   []uint32 // of each packet
@@ -189,9 +189,11 @@ func (f *feed) release(until flow.Time) (more bool) {
 	if f.released == len(f.chunk) {
 		return true
 	}
-	f.over = f.end != 0 && f.chunk[f.released].Last >= f.end
-	if f.chunk[f.released].Last >= flow.Time(maxDuration) {
-		f.over, f.failed = true, fmt.Errorf("the capture is longer than %v: want a duration", maxDuration)
+	switch next := f.chunk[f.released].Last; {
+	case f.end != 0:
+		f.over = next >= f.end
+	case next >= flow.Time(maxDuration):
+		f.over, f.failed = true, fmt.Errorf("the capture goes on for more than %v: want a duration (--for)", maxDuration)
 	}
 	return false
 }

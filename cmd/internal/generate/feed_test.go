@@ -311,6 +311,25 @@ func TestCaptureIsDamaged(t *testing.T) {
 	}
 }
 
+// A router's sysUpTime would begin anew in a capture of very many days, so that must be cut.
+func TestCaptureIsTooLong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("29 days take long")
+	}
+	all := frames(t, 100)
+	for day := range 30 {
+		for hour := range 24 { // a jump of more than an hour would not be believed
+			all = append(all, frame{time.Duration(day*24+hour+1) * time.Hour, all[0].data})
+		}
+	}
+	c := captured(t, export.NetFlow9, write(t, all))
+	c.Routers, c.Send = 1, func(int, []byte) error { return nil }
+	stats, err := generate.Run(t.Context(), c)
+	if err == nil || !strings.Contains(err.Error(), "696h0m0s: want a duration") || stats.Ledger.Exporters[0].Sent.Packets != 100+29*24-1 {
+		t.Errorf("error %v, sent %+v", err, stats.Ledger.Exporters[0].Sent)
+	}
+}
+
 // What is no capture of IP packets is refused before anything is sent.
 func TestNoCapture(t *testing.T) {
 	arp := frame{data: append(bytes.Repeat([]byte{2}, 12), 8, 6, 0, 1, 8, 0)}

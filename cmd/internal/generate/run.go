@@ -61,27 +61,17 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		g.templates.arrive(router, data)
 		return c.Send(router, data)
 	})
-	if c.Capture != nil {
-		var err error
-		if g.feed, err = newFeed(&g.cfg); err != nil {
-			return Stats{}, err
-		}
-		defer g.feed.close()
-		_, g.stats.Size = g.feed.progress()
+	exporters, err := g.open()
+	if err != nil {
+		return Stats{}, err
 	}
-	var exporters []manifest.Exporter
-	for n := range c.Routers {
-		r, err := newRouter(&g.cfg, uint32(n+1), g.feed)
-		if err != nil {
-			return Stats{}, err
-		}
-		g.routers = append(g.routers, r)
-		exporters = append(exporters, r.Exporter)
+	if g.feed != nil {
+		defer g.feed.close()
 	}
 	if c.Manifest != nil {
 		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, c.header(), exporters)
 	}
-	err := g.run(ctx)
+	err = g.run(ctx)
 	if err == nil && g.feed != nil {
 		err = g.feed.failed
 	}
@@ -102,6 +92,25 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	}
 	g.stats.Ledger = g.ledger()
 	return g.stats, err
+}
+
+// open opens the capture, if there is one, and makes the routers.
+func (g *generator) open() (exporters []manifest.Exporter, err error) {
+	if g.cfg.Capture != nil {
+		if g.feed, err = newFeed(&g.cfg); err != nil {
+			return nil, err
+		}
+		_, g.stats.Size = g.feed.progress()
+	}
+	for n := range g.cfg.Routers {
+		r, err := newRouter(&g.cfg, uint32(n+1), g.feed)
+		if err != nil {
+			return nil, err
+		}
+		g.routers = append(g.routers, r)
+		exporters = append(exporters, r.Exporter)
+	}
+	return exporters, nil
 }
 
 // waiting returns an error for a restart that a capture was too short for.
