@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cacheflow/cache"
+	"cacheflow/capture/pcapfile"
 	"cacheflow/cmd/internal/generate"
 	"cacheflow/cmd/internal/profile"
 	"cacheflow/export"
@@ -24,11 +25,13 @@ import (
 
 type generateFlags struct {
 	to, protocol, profile, source string
-	start, pace, manifest         string
-	list, own                     bool
+	start, pace, manifest, ledger string
+	list, own, mirror             bool
 	print                         string
+	captures                      []string
 	faults, templates, restarts   []string
 	routers, rate, entries        int
+	repeat                        int
 	seed                          uint64
 	length, active, inactive      time.Duration
 }
@@ -43,12 +46,20 @@ func newGenerate() *cobra.Command {
 	f := &generateFlags{}
 	c := &cobra.Command{
 		Use:   "generate -e HOST:PORT",
-		Short: "Be one or many routers with synthetic traffic, and say what they sent",
-		Long: "Generate makes the traffic of a profile, meters it in the flow cache of each of its routers, and exports what\n" +
-			"leaves them. The same flags send the same datagrams each time. The manifest says what was sent, to the record;\n" +
-			"verify compares it with what a collector has.\n\n" +
+		Short: "Be one or many routers with synthetic or captured traffic, and say what they sent",
+		Long: "Generate makes the traffic of a profile, or reads that of capture files, meters it in the flow cache of each of its\n" +
+			"routers, and exports what leaves them. The same flags send the same datagrams each time. The manifest says what\n" +
+			"was sent, to the record; verify compares it with what a collector has.\n\n" +
 			"It sends to the one address of -e and to no other. Ctrl-C ends it; the manifest has what was sent.",
-		Args: cobra.NoArgs,
+		Example: "  cacheflow generate -e 127.0.0.1:2055 --profile isp-edge --for 5m --exporters 50 --source 127.1.0.0/16 --manifest sent.gz\n" +
+			"  cacheflow generate -e 127.0.0.1:2055 --protocol ipfix --pace real --start now --fault drop=1%,from=30s --restart 2m\n" +
+			"  cacheflow generate -e 127.0.0.1:2055 --capture trace.pcap --exporters 8 --repeat 10 --pace x60",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("%q belongs to no flag: a capture file wants --capture before it, each one", args[0])
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	flags := c.Flags()
@@ -57,11 +68,14 @@ func newGenerate() *cobra.Command {
 	flags.StringVar(&f.profile, "profile", "office", "traffic profile: a `name` of --list-profiles, or a file")
 	flags.BoolVar(&f.list, "list-profiles", false, "list the profiles that come with the program")
 	flags.StringVar(&f.print, "print-profile", "", "print the profile `name`, to be changed")
-	flags.Uint64Var(&f.seed, "seed", 1, "chooses the traffic")
+	flags.StringArrayVar(&f.captures, "capture", nil, "take the packets of a capture `file` (pcap or pcapng, plain or gzip, - for standard input) instead of a profile's; may be repeated")
+	flags.IntVar(&f.repeat, "repeat", 1, "with --capture, play the files `N` times, one after another")
+	flags.BoolVar(&f.mirror, "mirror", false, "with --capture, let each exporter see all packets; otherwise one sees all that two hosts send each other")
+	flags.Uint64Var(&f.seed, "seed", 1, "chooses the traffic, boot times, and which exporter sees which hosts of a capture")
 	flags.IntVar(&f.routers, "exporters", 1, "number of routers, each with its own cache, source id and boot time")
 	flags.StringVar(&f.source, "source", "", "`address` that all send from, or a prefix with one for each, such as 127.1.0.0/16")
 	flags.StringVar(&f.start, "start", "2026-01-01T12:00:00Z", "when the traffic begins on its own time, or now")
-	flags.DurationVar(&f.length, "for", time.Hour, "how much of its own time the traffic lasts")
+	flags.DurationVar(&f.length, "for", time.Hour, "how much of its own time the traffic lasts; a capture ends by itself, or is cut")
 	flags.StringVar(&f.pace, "pace", "fast", "fast; real, or xN for N times as fast as the traffic's time; or N/s for N records a second")
 	flags.IntVar(&f.rate, "export-rate", 0, "the most datagrams a second of all routers together (default 4000; 1000 to another host)")
 	flags.BoolVar(&f.own, "i-own-this-network", false, "allow an --export-rate above 1000 to another host")
@@ -69,6 +83,7 @@ func newGenerate() *cobra.Command {
 	flags.StringArrayVar(&f.templates, "templates", nil, "let templates be `late`,to=10s; or lost, changed (under their ids) or withdrawn (IPFIX), with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.restarts, "restart", nil, "let all exporters lose their power and start again at a `time` of the traffic, or one, as in 30s,exporter=2; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
+	flags.StringVar(&f.ledger, "ledger", "", "write the final ledger to `file`, as JSON")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
 	flags.DurationVar(&f.active, "active", 30*time.Minute, "active timeout")
 	flags.DurationVar(&f.inactive, "inactive", 15*time.Second, "inactive timeout")
@@ -130,18 +145,17 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 	case f.routers < 1 || f.routers > generate.MaxRouters:
 		return cfg, fmt.Errorf("--exporters %d: want 1 to %d", f.routers, generate.MaxRouters)
 	}
-	p, err := profile.Load(f.profile)
-	if err != nil {
-		return cfg, err
-	}
 	protocol, err := export.ParseProtocol(f.protocol)
 	if err != nil || protocol == export.JSON {
 		return cfg, fmt.Errorf("--protocol %q: want netflow5, netflow9 or ipfix", f.protocol)
 	}
 	cfg = generate.Config{
-		Profile: &p.Profile, Name: f.profile, Seed: f.seed, Routers: f.routers, Duration: f.length,
+		Seed: f.seed, Routers: f.routers, Duration: f.length,
 		Cache:  cache.Config{Entries: f.entries, Active: f.active, Inactive: f.inactive, Linger: time.Second},
-		Export: export.Config{Protocol: protocol},
+		Export: export.Config{Protocol: protocol, Address: f.to},
+	}
+	if err := f.traffic(c, &cfg); err != nil {
+		return cfg, err
 	}
 	for _, text := range f.faults {
 		fault, err := generate.ParseFault(text)
@@ -174,6 +188,39 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 	}
 	cfg.Pace, err = parseGeneratorPace(f.pace)
 	return cfg, err
+}
+
+// traffic sets where packets come from.
+func (f *generateFlags) traffic(c *cobra.Command, cfg *generate.Config) error {
+	given := c.Flags().Changed
+	if f.length <= 0 {
+		return fmt.Errorf("--for %v: want more than 0", f.length)
+	}
+	if len(f.captures) == 0 {
+		if given("repeat") || given("mirror") {
+			return errors.New("--repeat and --mirror are about capture files: want --capture FILE")
+		}
+		p, err := profile.Load(f.profile)
+		if err != nil {
+			if s, cerr := pcapfile.Open(f.profile, pcapfile.Options{}); cerr == nil {
+				s.Close()
+				err = fmt.Errorf("%s is no profile but a capture: want --capture %[1]s", f.profile)
+			}
+			return err
+		}
+		cfg.Profile, cfg.Name = &p.Profile, f.profile
+		return nil
+	}
+	switch {
+	case given("profile"):
+		return errors.New("traffic is a profile's or that of --capture: want one of them")
+	case f.repeat < 1:
+		return fmt.Errorf("--repeat %d: want at least 1", f.repeat)
+	case !given("for"):
+		cfg.Duration = 0
+	}
+	cfg.Capture = &generate.Capture{Paths: f.captures, Stdin: c.InOrStdin(), Repeat: f.repeat, Mirror: f.mirror}
+	return cfg.Capture.Check()
 }
 
 func parseStart(s string) (time.Time, error) {
@@ -242,31 +289,44 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 		defer func() { err = joinClose(err, file) }()
 		cfg.Manifest, cfg.PlainManifest = file, !strings.HasSuffix(f.manifest, ".gz")
 	}
-	var passed time.Duration
-	bar := newProgress(c.ErrOrStderr(), "records", func() (int64, int64) { return int64(passed), int64(cfg.Duration) })
+	var done, all int64
+	bar := newProgress(c.ErrOrStderr(), "records", func() (int64, int64) { return done, all })
 	bar.every = 1 // datagrams may be few
 	cfg.Progress = func(s *generate.Stats) {
-		passed = s.Passed
+		if done, all = int64(s.Passed), int64(cfg.Duration); all == 0 {
+			done, all = s.Read, s.Size
+		}
 		bar.update(s.Records)
 	}
 	began := time.Now()
 	stats, err := generate.Run(ctx, cfg)
+	if stats.Ledger == nil { // it did not begin
+		return err
+	}
 	bar.done()
 	took := time.Since(began)
-	fmt.Fprintf(c.ErrOrStderr(), "%d routers sent %d records in %d datagrams, %d octets, %v of traffic in %v (%.0f records/s)\n",
-		cfg.Routers, stats.Records, stats.Datagrams, stats.Octets, stats.Passed.Round(time.Second), took.Round(time.Millisecond),
+	w := c.ErrOrStderr()
+	routers := "1 router"
+	if cfg.Routers > 1 {
+		routers = fmt.Sprintf("%d routers", cfg.Routers)
+	}
+	fmt.Fprintf(w, "%s sent %d records in %d datagrams, %d octets, %v of traffic in %v (%.0f records/s)\n",
+		routers, stats.Records, stats.Datagrams, stats.Octets, stats.Passed.Round(time.Second), took.Round(time.Millisecond),
 		float64(stats.Records)/max(took.Seconds(), 1e-3))
 	if stats.Faults > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "%d of the datagrams met a fault on purpose\n", stats.Faults)
+		fmt.Fprintf(w, "%d of the datagrams met a fault on purpose\n", stats.Faults)
 	}
 	if stats.Undecodable > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "%d of the records cannot be decoded: their templates came too late or never\n", stats.Undecodable)
+		fmt.Fprintf(w, "%d of the records cannot be decoded: their templates came too late or never\n", stats.Undecodable)
 	}
 	if stats.NotCarried > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "%d records were not sent: NetFlow v5 carries IPv4 only\n", stats.NotCarried)
+		fmt.Fprintf(w, "%d records were not sent: NetFlow v5 carries IPv4 only\n", stats.NotCarried)
 	}
 	if sockets.Refused > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "%d times %s said that nobody listens\n", sockets.Refused, f.to)
+		fmt.Fprintf(w, "%d times %s said that nobody listens\n", sockets.Refused, f.to)
+	}
+	if lerr := finishLedger(w, f.ledger, stats.Ledger); err == nil {
+		err = lerr
 	}
 	return err
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -19,7 +17,6 @@ import (
 	"cacheflow/capture/pcapfile"
 	"cacheflow/cmd/internal/config"
 	"cacheflow/cmd/internal/daemon"
-	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/recordfile"
 	"cacheflow/cmd/internal/render"
 )
@@ -131,7 +128,7 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 		err = ferr
 	}
 	if l != nil {
-		if lerr := f.finish(c, l); err == nil {
+		if lerr := finishLedger(c.ErrOrStderr(), f.ledger, l); err == nil {
 			err = lerr
 		}
 	}
@@ -145,29 +142,6 @@ func writeRecords(w *render.Writer, rs []flow.Record) error {
 		}
 	}
 	return nil
-}
-
-// finish writes the final ledger: to its file as JSON, else to standard error
-// for a person. A ledger that does not close is a failure.
-func (f *meterFlags) finish(c *cobra.Command, l *ledger.Ledger) error {
-	if err := f.writeLedger(c.ErrOrStderr(), l); err != nil {
-		return err
-	}
-	if !l.Closes() {
-		return fmt.Errorf("the ledger does not close: please report this with the ledger")
-	}
-	return nil
-}
-
-func (f *meterFlags) writeLedger(stderr io.Writer, l *ledger.Ledger) error {
-	if f.ledger == "" {
-		return l.WriteText(stderr)
-	}
-	file, err := os.Create(f.ledger)
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	return joinClose(l.WriteJSON(file), file)
 }
 
 // parsePace returns how many times as fast as captured; 0 is without pauses.

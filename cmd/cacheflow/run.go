@@ -79,7 +79,7 @@ func (f *runFlags) run(c *cobra.Command) error {
 	}
 	l, err := f.meter(ctx, c, live)
 	if l != nil {
-		if lerr := f.finish(c, l); err == nil {
+		if lerr := finishLedger(c.ErrOrStderr(), f.ledger, l); err == nil {
 			err = lerr
 		}
 	}

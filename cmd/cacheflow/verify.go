@@ -17,28 +17,38 @@ import (
 )
 
 type verifyFlags struct {
-	listen string
-	quiet  time.Duration
-	asJSON bool
+	listen         string
+	quiet          time.Duration
+	totals, asJSON bool
+	top            int
 }
 
 func newVerify() *cobra.Command {
 	f := &verifyFlags{}
 	c := &cobra.Command{
-		Use:   "verify MANIFEST (FILE | --listen ADDR)",
+		Use:   "verify MANIFEST (FILE | --listen ADDR | --totals)",
 		Short: "Compare what a collector has with the manifest of generate",
 		Long: "Verify says which records of a manifest a collector has, misses, has twice or has altered, by exporter.\n" +
 			"FILE is the output of nfdump -o csv or nfdump -o json (whose times are taken as local: run both with the same\n" +
 			"TZ), of goflow2 as JSON, of cacheflow as JSON lines, or an IPFIX file; plain or gzip.\n\n" +
 			"With --listen it is the collector itself, and compares once nothing more comes, or at Ctrl-C; the manifest\n" +
 			"is read then, and may be written meanwhile.\n\n" +
+			"With --totals it compares nothing, and says what a collector should show: records, packets and octets by\n" +
+			"exporter, interface, minute and flow, as they were sent and as they should have arrived after the faults.\n\n" +
 			"The exit status is 1 where there is any difference.",
+		Example: "  TZ=UTC nfdump -R flows -o csv >stored.csv; TZ=UTC cacheflow verify sent.gz stored.csv\n" +
+			"  cacheflow verify sent.gz --listen :2055\n" +
+			"  cacheflow verify sent.gz --totals --top 20",
 		Args: func(_ *cobra.Command, args []string) error {
-			switch {
-			case f.listen == "" && len(args) != 2:
-				return usagef("want a manifest and a file, or a manifest and --listen: %q", args)
-			case f.listen != "" && len(args) != 1:
-				return usagef("want a manifest and no file with --listen: %q", args)
+			switch alone := f.listen != "" || f.totals; {
+			case f.listen != "" && f.totals:
+				return usagef("want --listen or --totals, not both")
+			case f.top < 0:
+				return usagef("--top %d: want 0 or more", f.top)
+			case !alone && len(args) != 2:
+				return usagef("want a manifest and a file, or a manifest and --listen or --totals: %q", args)
+			case alone && len(args) != 1:
+				return usagef("want a manifest and no file with --listen or --totals: %q", args)
 			}
 			return nil
 		},
@@ -46,11 +56,16 @@ func newVerify() *cobra.Command {
 	}
 	c.Flags().StringVar(&f.listen, "listen", "", "receive at `ADDR` (host:port or :port) instead of reading a file")
 	c.Flags().DurationVar(&f.quiet, "quiet", 5*time.Second, "with --listen, compare once nothing has come for so long")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "report all differences as one JSON object")
+	c.Flags().BoolVar(&f.totals, "totals", false, "say what a collector should show, instead of comparing")
+	c.Flags().IntVar(&f.top, "top", 10, "with --totals, show the `N` flows with the most octets")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "report all differences, or the totals, as one JSON object")
 	return c
 }
 
 func (f *verifyFlags) run(c *cobra.Command, args []string) error {
+	if f.totals {
+		return f.writeTotals(c, args[0])
+	}
 	var stored func([]manifest.Exporter) (*verify.Stored, error)
 	if f.listen != "" {
 		received, err := f.receive(c)
@@ -101,25 +116,43 @@ func (f *verifyFlags) receive(c *cobra.Command) (*verify.Received, error) {
 	return r, err
 }
 
+// writeTotals sums a manifest up.
+func (f *verifyFlags) writeTotals(c *cobra.Command, path string) error {
+	totals := verify.NewTotals()
+	exporters, err := eachRecord(path, totals.Add)
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
+		return totals.WriteJSON(c.OutOrStdout(), f.top)
+	}
+	return totals.WriteText(c.OutOrStdout(), exporters, f.top)
+}
+
 // readManifest returns all of a manifest.
-func readManifest(path string) ([]manifest.Exporter, []manifest.Record, error) {
+func readManifest(path string) (exporters []manifest.Exporter, all []manifest.Record, err error) {
+	exporters, err = eachRecord(path, func(r *manifest.Record) { all = append(all, *r) })
+	return exporters, all, err
+}
+
+// eachRecord calls do with each record of a manifest.
+func eachRecord(path string, do func(*manifest.Record)) ([]manifest.Exporter, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer file.Close()
 	m, err := manifest.NewReader(file)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	var all []manifest.Record
 	for {
 		var r manifest.Record
 		if err := m.Next(&r); err == io.EOF {
-			return m.Exporters, all, nil
+			return m.Exporters, nil
 		} else if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		all = append(all, r)
+		do(&r)
 	}
 }

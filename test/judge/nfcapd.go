@@ -143,10 +143,10 @@ func (n *Nfcapd) Flows(filter ...string) (flows []Flow) {
 }
 
 // Print returns what nfdump prints of the files that nfcapd has closed, in a format of its -o;
-// times are those of UTC.
-func (n *Nfcapd) Print(format string) []byte {
+// times are those of UTC. Further arguments go to nfdump as well.
+func (n *Nfcapd) Print(format string, args ...string) []byte {
 	n.t.Helper()
-	return n.nfdump("-o", format)
+	return n.nfdump(append([]string{"-o", format}, args...)...)
 }
 
 func (n *Nfcapd) nfdump(args ...string) []byte {

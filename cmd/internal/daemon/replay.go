@@ -59,6 +59,8 @@ func (r *Replay) Run(ctx context.Context) (*ledger.Ledger, error) {
 	m.exporters.start(&m.running)
 	if err = r.wait(ctx, &reached); err == nil {
 		err = s.run(ctx)
+	} else {
+		close(s.stopped) // it will not run, and is asked for its part of the ledger
 	}
 	drain, cancel := context.WithTimeout(ctx, r.Drain)
 	defer cancel()

@@ -172,3 +172,29 @@ func TestReplayRepeats(t *testing.T) {
 		}
 	}
 }
+
+// A replay ends where no collector is reached: at Ctrl-C, and by itself in time.
+func TestReplayReachesNobody(t *testing.T) {
+	for _, name := range []string{"Ctrl-C", "too late"} {
+		t.Run(name, func(t *testing.T) {
+			source, err := pcapfile.Open("../../../capture/testdata/ipv4.pcap", pcapfile.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer source.Close()
+			r := &Replay{Source: source, Boot: source.Boot(), Cache: testCache(), Drain: time.Minute}
+			r.Exporters = []export.Config{{Name: "nobody", Protocol: export.IPFIX, Transport: export.TCP, Address: "127.0.0.1:1"}}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if name == "Ctrl-C" {
+				time.AfterFunc(100*time.Millisecond, cancel)
+			} else {
+				r.Drain = 100 * time.Millisecond
+			}
+			l, err := r.Run(ctx)
+			if err == nil || l == nil || !l.Closes() || l.Total().Observed != 0 {
+				t.Errorf("error %v, ledger %+v", err, l)
+			}
+		})
+	}
+}

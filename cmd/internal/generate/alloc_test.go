@@ -30,3 +30,23 @@ func TestRecordsAllocateNothing(t *testing.T) {
 		t.Errorf("%.2f allocations for each of %d records more", each, many-few)
 	}
 }
+
+// Nor do those of a capture, which is opened anew for each time that it is played.
+func TestCaptureAllocatesNothing(t *testing.T) {
+	path := write(t, frames(t, 30_000))
+	run := func(times int) (mallocs uint64) {
+		c := captured(t, export.NetFlow9, path)
+		c.Capture.Repeat, c.Send = times, func(int, []byte) error { return nil }
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := generate.Run(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.Mallocs - before.Mallocs
+	}
+	once, often := run(1), run(4)
+	if each := (float64(often) - float64(once)) / (3 * 30_000); each > 0.1 {
+		t.Errorf("%.2f allocations for each packet more", each)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"cacheflow/cache"
 	"cacheflow/cache/flow"
 	"cacheflow/capture/synth"
+	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/manifest"
 	"cacheflow/export"
 )
@@ -20,10 +21,13 @@ type Config struct {
 	Profile *synth.Profile
 	// Name is the profile's in the manifest.
 	Name string
-	Seed uint64
+	// Capture is in place of Profile where it is not nil.
+	Capture *Capture
+	Seed    uint64
 	// Routers is how many there are, 1 to MaxRouters.
 	Routers int
-	// Start is when the traffic begins, on its own time, a whole second; it goes on for Duration.
+	// Start is when the traffic begins, on its own time, a whole second; it goes on for Duration,
+	// or until the capture ends; 0 is all of a capture.
 	Start    time.Time
 	Duration time.Duration
 	// Cache describes the table of each router, but for its Router, Seed and Emit.
@@ -55,31 +59,40 @@ const MaxRouters = 1<<16 - 1
 // Stats is what was done so far.
 type Stats struct {
 	// Passed is how much of the traffic's time.
-	Passed    time.Duration
-	Datagrams uint64 // those that were dropped on purpose among them
-	Records   uint64
-	Octets    uint64 // of datagrams
+	Passed time.Duration
+	// Read is how many octets of capture files were read, of Size; 0 where it is not known.
+	Read, Size int64
+	Datagrams  uint64 // those that were dropped on purpose among them
+	Records    uint64
+	Octets     uint64 // of datagrams
 	// Faults counts the datagrams that a fault hit.
 	Faults uint64
 	// Undecodable counts records that a collector cannot decode, for want of their template.
 	Undecodable uint64
 	// NotCarried counts records that the protocol cannot carry.
 	NotCarried uint64
+	// Ledger is the account of all routers together, once Run has returned.
+	Ledger *ledger.Ledger
 }
 
 func (c *Config) check() error {
 	switch {
 	case c.Routers < 1 || c.Routers > MaxRouters:
 		return fmt.Errorf("%d routers: want 1 to %d", c.Routers, MaxRouters)
-	case c.Duration <= 0 || c.Duration > maxDuration:
+	case c.Duration < 0 || c.Duration == 0 && c.Capture == nil || c.Duration > maxDuration:
 		return fmt.Errorf("a duration of %v: want more than 0, at most %v", c.Duration, maxDuration)
 	case c.Start.Nanosecond() != 0 || c.Start.Unix() < int64((maxUptime)/time.Second):
 		return errors.New("the start must be a whole second, later than January 1970")
 	case len(c.Sources) != 0 && len(c.Sources) < c.Routers:
 		return fmt.Errorf("%d source addresses for %d routers", len(c.Sources), c.Routers)
 	}
+	if c.Capture != nil {
+		if err := c.Capture.Check(); err != nil {
+			return err
+		}
+	}
 	for _, r := range c.Restarts {
-		if r.At >= c.Duration {
+		if c.Duration > 0 && r.At >= c.Duration {
 			return fmt.Errorf("a restart at %v: the traffic ends at %v", r.At, c.Duration)
 		}
 	}
@@ -119,12 +132,29 @@ func (c *Config) exporter(number uint32) manifest.Exporter {
 	return x
 }
 
+// header returns how the manifest begins.
+func (c *Config) header() manifest.Header {
+	h := manifest.Header{
+		Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(),
+		Faults: texts(c.Faults), Templates: texts(c.Templates),
+	}
+	if c.Duration > 0 {
+		h.Duration = c.Duration.String()
+	}
+	if f := c.Capture; f != nil {
+		h.Capture, h.Repeat, h.Mirror = f.Paths, f.times(), f.Mirror
+	}
+	return h
+}
+
 // session returns the configuration of a router's messages.
 func (c *Config) session(x *manifest.Exporter) export.Config {
 	e := c.Export
 	e.SourceID, e.EngineType, e.EngineID = x.Domain, uint8(x.Domain>>8), uint8(x.Domain)
 	e.Now, e.Epoch = nil, func() time.Time { return x.Boot }
-	e.InterfaceTable = func() []export.Interface { return interfaces(c.Profile) }
+	if c.Capture == nil {
+		e.InterfaceTable = func() []export.Interface { return interfaces(c.Profile) }
+	}
 	return e
 }
 

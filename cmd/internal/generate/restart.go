@@ -55,11 +55,20 @@ func (c *Config) restarts(number uint32) (at []time.Time) {
 func (r *router) restart(at time.Time) (err error) {
 	r.out.restart = &manifest.Restart{Restart: at.UTC(), Exporter: r.Exporter.Exporter}
 	lost := &r.out.restart.Count
+	lose := func(f *flow.Record) {
+		lost.Add(f.Packets, f.Octets)
+		r.account.lost.Add(sumOf(f))
+	}
 	for i := range r.open {
-		lost.Add(r.open[i].Packets, r.open[i].Octets)
+		lose(&r.open[i])
 	}
 	r.open = r.open[:0]
-	r.emit = func(f *flow.Record) { lost.Add(f.Packets, f.Octets) }
+	r.emit = func(f *flow.Record) {
+		r.account.ended.Add(sumOf(f))
+		r.account.handed.Add(sumOf(f))
+		r.account.made.Add(sumOf(f))
+		lose(f)
+	}
 	for r.table.Flush(flushed) > 0 {
 	}
 	r.emit = r.export

@@ -11,6 +11,7 @@ import (
 	"cacheflow/cache/flow"
 	"cacheflow/capture"
 	"cacheflow/capture/synth"
+	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/manifest"
 	"cacheflow/export"
 )
@@ -33,16 +34,16 @@ type router struct {
 	batch []flow.Packet
 	held  []flow.Packet // what was read of batch and comes later than the round
 	ended bool          // the source has no more
-	end   flow.Time     // of the traffic
+	end   flow.Time     // of a profile's traffic
 	done  bool          // nothing will be sent any more
 
-	now        flow.Time     // of the session
-	shifted    flow.Record   // the one under way, on the session's time
-	open       []flow.Record // what the open message will carry, in order
-	datagrams  uint64
-	notCarried uint64
-	failed     error
-	out        *output
+	now       flow.Time     // of the session
+	shifted   flow.Record   // the one under way, on the session's time
+	open      []flow.Record // what the open message will carry, in order
+	datagrams uint64
+	account   account
+	failed    error
+	out       *output
 }
 
 // output is what one router sends in one round.
@@ -62,6 +63,7 @@ func (o *output) reset() {
 // datagram is one of them: data and records up to here, from where the one before it ends.
 type datagram struct {
 	manifest.Datagram
+	flows         ledger.Sum // that it carries
 	due           time.Time
 	data, records int
 }
@@ -69,21 +71,26 @@ type datagram struct {
 // readBatch is how many packets are made at once: they stay in the processor's first-level cache.
 const readBatch = 64
 
-func newRouter(c *Config, number uint32) (*router, error) {
-	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, readBatch)}
+// newRouter returns a router with the traffic of the profile, or of the feed unless that is nil.
+func newRouter(c *Config, number uint32, f *feed) (r *router, err error) {
+	r = &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, readBatch)}
 	r.origin, r.restarts, r.messages, r.emit = r.Boot, c.restarts(number), c.session(&r.Exporter), r.export
 	r.announce = c.announcements(number)
-	start := since(r.origin, c.Start)
-	r.end = start.Add(c.Duration)
-	source, err := synth.New(synth.Config{
-		Profile: c.Profile, Seed: c.Seed, Router: number, Start: start, End: r.end, Boot: r.origin,
-	})
-	if err != nil {
-		return nil, err
-	}
-	r.source = source
 	table := c.Cache
-	table.Router, table.Seed, table.Emit = source, [2]uint64{c.Seed, uint64(number)}, func(f *flow.Record) { r.emit(f) }
+	if f != nil {
+		r.source = &view{f, r}
+	} else {
+		start := since(r.origin, c.Start)
+		r.end = start.Add(c.Duration)
+		s, err := synth.New(synth.Config{
+			Profile: c.Profile, Seed: c.Seed, Router: number, Start: start, End: r.end, Boot: r.origin,
+		})
+		if err != nil {
+			return nil, err
+		}
+		r.source, table.Router = s, s
+	}
+	table.Seed, table.Emit = [2]uint64{c.Seed, uint64(number)}, func(f *flow.Record) { r.emit(f) }
 	if r.table, err = cache.New(table); err != nil {
 		return nil, err
 	}
@@ -95,8 +102,9 @@ func newRouter(c *Config, number uint32) (*router, error) {
 // the last round is no larger than others.
 const flushed = 4096
 
-// advance has the router meter and send what is due before a time, and put it into out.
-func (r *router) advance(until time.Time, out *output) {
+// advance has the router meter and send what is due before a time, and put it into out. Where
+// there are more packets than it can read now, it will be called again for the same time.
+func (r *router) advance(until time.Time, more bool, out *output) {
 	r.out = out
 	if len(r.restarts) > 0 && !r.restarts[0].After(until.Add(-roundLength)) {
 		r.failed = r.restart(r.restarts[0])
@@ -109,6 +117,9 @@ func (r *router) advance(until time.Time, out *output) {
 	horizon := since(r.origin, until)
 	for !r.ended && r.meter(horizon) {
 	}
+	if more {
+		return
+	}
 	for r.table.Expire(horizon, 1024) == 1024 {
 	}
 	if r.ended && horizon >= r.end && r.table.Flush(flushed) == 0 {
@@ -118,7 +129,8 @@ func (r *router) advance(until time.Time, out *output) {
 	r.tick(since(r.Boot, until))
 }
 
-// meter gives packets to the cache; false where all that are left are later than the horizon.
+// meter gives packets to the cache; false where there are none now, or those that are left are
+// later than the horizon.
 func (r *router) meter(horizon flow.Time) bool {
 	if len(r.held) == 0 {
 		n, _, err := r.source.Read(r.batch)
@@ -127,6 +139,9 @@ func (r *router) meter(horizon flow.Time) bool {
 			if !errors.Is(err, io.EOF) {
 				r.failed = err
 			}
+		}
+		if n == 0 {
+			return false
 		}
 		r.held = r.batch[:n]
 	}
@@ -144,17 +159,18 @@ func (r *router) meter(horizon flow.Time) bool {
 
 // export takes a record that leaves the cache.
 func (r *router) export(record *flow.Record) {
+	r.account.ended.Add(sumOf(record))
 	f := &r.shifted
 	*f = *record
 	shift := since(r.origin, r.Boot)
 	f.First, f.Last, f.Expired = f.First-shift, f.Last-shift, f.Expired-shift
 	r.tick(f.Expired)
-	if r.protocol != export.NetFlow5 {
-		r.append(f)
-		return
+	parts := uint64(1)
+	if r.protocol == export.NetFlow5 {
+		// The session would split what exceeds 32 bits; then nobody knew what is in which datagram.
+		parts = max(parts, parts32(f.Packets), parts32(f.Octets))
 	}
-	// The session would split what exceeds 32 bits; then nobody knew what is in which datagram.
-	parts := max(1, parts32(f.Packets), parts32(f.Octets))
+	r.account.handed.Add(ledger.Sum{Count: parts, Packets: f.Packets, Octets: f.Octets})
 	for i := range parts {
 		f.Packets, f.Octets = share(record.Packets, parts, i), share(record.Octets, parts, i)
 		r.append(f)
@@ -163,9 +179,10 @@ func (r *router) export(record *flow.Record) {
 
 func (r *router) append(record *flow.Record) {
 	r.open = append(r.open, *record)
+	r.account.made.Add(sumOf(record))
 	if why := r.session.Append(record, r.now); why != export.None {
 		r.open = r.open[:len(r.open)-1]
-		r.notCarried++
+		r.account.refused[why].Add(sumOf(record))
 		r.out.notCarried++
 	}
 }
@@ -208,6 +225,7 @@ func (r *router) send(m *export.Message) {
 		manifest.Datagram{
 			Number: r.datagrams, Exporter: r.Exporter.Exporter, Sequence: sequence, Time: due.UnixMilli(), Octets: len(m.Data), Records: n,
 		},
+		ledger.Sum{Count: m.Flows.Records, Packets: m.Flows.Packets, Octets: m.Flows.Octets},
 		due, len(o.data), len(o.records),
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/manifest"
 )
 
@@ -22,6 +23,8 @@ type round struct {
 	until   time.Time
 	outputs []output
 	order   []place // of the datagrams
+	sent    int     // of them
+	read    int64   // octets of capture files
 	err     error
 }
 
@@ -35,12 +38,16 @@ type place struct {
 // generator is a run.
 type generator struct {
 	cfg       Config
+	feed      *feed // nil with a profile
 	routers   []*router
+	rounds    []*round
 	pacer     *pacer
 	faults    *faults
 	templates *templates
 	truth     *manifest.Writer
 	stats     Stats
+	// sent and dropped, on purpose, are what datagrams carried.
+	sent, dropped ledger.Sum
 }
 
 // Run sends the traffic of all routers, until its end or that of ctx, which is no error: then
@@ -54,25 +61,25 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		g.templates.arrive(router, data)
 		return c.Send(router, data)
 	})
-	var exporters []manifest.Exporter
-	for n := range c.Routers {
-		r, err := newRouter(&g.cfg, uint32(n+1))
-		if err != nil {
-			return Stats{}, err
-		}
-		g.routers = append(g.routers, r)
-		exporters = append(exporters, r.Exporter)
+	exporters, err := g.open()
+	if err != nil {
+		return Stats{}, err
+	}
+	if g.feed != nil {
+		defer g.feed.close()
 	}
 	if c.Manifest != nil {
-		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, manifest.Header{
-			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(),
-			Faults: texts(c.Faults), Templates: texts(c.Templates),
-		}, exporters)
+		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, c.header(), exporters)
 	}
-	err := g.run(ctx)
+	err = g.run(ctx)
+	if err == nil && g.feed != nil {
+		err = g.feed.failed
+	}
 	end := manifest.Complete
 	if err != nil {
 		end = manifest.Interrupted
+	} else {
+		err = g.waiting()
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
@@ -83,7 +90,37 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	if g.truth != nil {
 		err = errors.Join(err, g.truth.Close(end))
 	}
+	g.stats.Ledger = g.ledger()
 	return g.stats, err
+}
+
+// open opens the capture, if there is one, and makes the routers.
+func (g *generator) open() (exporters []manifest.Exporter, err error) {
+	if g.cfg.Capture != nil {
+		if g.feed, err = newFeed(&g.cfg); err != nil {
+			return nil, err
+		}
+		_, g.stats.Size = g.feed.progress()
+	}
+	for n := range g.cfg.Routers {
+		r, err := newRouter(&g.cfg, uint32(n+1), g.feed)
+		if err != nil {
+			return nil, err
+		}
+		g.routers = append(g.routers, r)
+		exporters = append(exporters, r.Exporter)
+	}
+	return exporters, nil
+}
+
+// waiting returns an error for a restart that a capture was too short for.
+func (g *generator) waiting() error {
+	for _, r := range g.routers {
+		if len(r.restarts) > 0 {
+			return fmt.Errorf("no restart of router %d at %v: the capture ends before it", r.Exporter.Exporter, r.restarts[0].Sub(g.cfg.Start))
+		}
+	}
+	return nil
 }
 
 // texts are faults of the configuration, for the manifest.
@@ -102,7 +139,9 @@ func (g *generator) run(ctx context.Context) error {
 	defer cancel()
 	free, made := make(chan *round, 2), make(chan *round, 1)
 	for range cap(free) {
-		free <- &round{outputs: make([]output, len(g.routers))}
+		r := &round{outputs: make([]output, len(g.routers))}
+		g.rounds = append(g.rounds, r)
+		free <- r
 	}
 	making.Go(func() { g.make(ctx, free, made) })
 	for r := range made {
@@ -139,14 +178,36 @@ func (g *generator) make(ctx context.Context, free <-chan *round, made chan<- *r
 
 // advance has all routers go through a round, and reports whether they are done.
 func (g *generator) advance(r *round) (done bool) {
+	for i := range r.outputs {
+		r.outputs[i].reset()
+	}
+	for more := true; more; {
+		more = g.feed != nil && g.feed.release(since(g.cfg.Start, r.until))
+		g.each(func(i int) {
+			if !g.routers[i].done {
+				g.routers[i].advance(r.until, more, &r.outputs[i])
+			}
+		})
+	}
+	done = true
+	for _, router := range g.routers {
+		done = done && router.done
+		r.err = cmp.Or(r.err, router.failed)
+	}
+	if g.feed != nil {
+		r.read, _ = g.feed.progress()
+	}
+	r.sort()
+	return done
+}
+
+// each calls do for each router, on all CPUs.
+func (g *generator) each(do func(i int)) {
 	var next atomic.Int64
 	var working sync.WaitGroup
 	work := func() {
 		for i := int(next.Add(1)) - 1; i < len(g.routers); i = int(next.Add(1)) - 1 {
-			r.outputs[i].reset()
-			if !g.routers[i].done {
-				g.routers[i].advance(r.until, &r.outputs[i])
-			}
+			do(i)
 		}
 	}
 	for range min(runtime.GOMAXPROCS(0), len(g.routers)) - 1 {
@@ -154,18 +215,11 @@ func (g *generator) advance(r *round) (done bool) {
 	}
 	work()
 	working.Wait()
-	done = true
-	for _, router := range g.routers {
-		done = done && router.done
-		r.err = cmp.Or(r.err, router.failed)
-	}
-	r.sort()
-	return done
 }
 
 // sort brings the datagrams of all routers into the order of time.
 func (r *round) sort() {
-	r.order = r.order[:0]
+	r.order, r.sent = r.order[:0], 0
 	for router := range r.outputs {
 		p := place{router: router}
 		for i := range r.outputs[router].datagrams {
@@ -196,21 +250,14 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		if err := g.faults.send(p.router, d, data, g.faults.of(d, at)); err != nil {
 			return err
 		}
+		r.sent++
+		g.count(d, at)
 		if g.truth != nil {
 			if err := g.truth.Datagram(&d.Datagram, out.records[p.record:d.records]); err != nil {
 				return err
 			}
 		}
-		g.stats.Datagrams++
-		g.stats.Records += uint64(d.Records)
-		g.stats.Octets += uint64(d.Octets)
-		g.stats.Passed = min(at, g.cfg.Duration)
-		if d.Fault != "" || d.Templates != "" {
-			g.stats.Faults++
-		}
-		if d.Undecodable != "" {
-			g.stats.Undecodable += uint64(d.Records)
-		}
+		g.stats.Read = r.read
 		if g.cfg.Progress != nil {
 			g.cfg.Progress(&g.stats)
 		}
@@ -219,6 +266,29 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		g.notCarried(i, r.outputs[i].notCarried)
 	}
 	return r.err
+}
+
+// count counts a datagram that was sent, or dropped on purpose.
+func (g *generator) count(d *datagram, at time.Duration) {
+	if d.Fault == manifest.Drop {
+		g.dropped.Add(d.flows)
+	} else {
+		g.sent.Add(d.flows)
+	}
+	s := &g.stats
+	s.Datagrams++
+	s.Records += uint64(d.Records)
+	s.Octets += uint64(d.Octets)
+	s.Passed = at
+	if g.cfg.Duration > 0 {
+		s.Passed = min(at, g.cfg.Duration)
+	}
+	if d.Fault != "" || d.Templates != "" {
+		s.Faults++
+	}
+	if d.Undecodable != "" {
+		s.Undecodable += uint64(d.Records)
+	}
 }
 
 func (g *generator) restarted(router int, r *manifest.Restart) {

@@ -31,6 +31,9 @@ func Dial(collector netip.AddrPort, sources []netip.Addr, n int) (*Sockets, erro
 		conn, err := net.DialUDP("udp", local, net.UDPAddrFromAddrPort(collector))
 		if err != nil {
 			s.Close()
+			if local != nil && errors.Is(err, syscall.EADDRNOTAVAIL) {
+				return nil, fmt.Errorf("router %d: %s is no address of this host (ip address add, or take any of 127.0.0.0/8)", i+1, sources[i])
+			}
 			return nil, fmt.Errorf("router %d: %w", i+1, err)
 		}
 		s.conns = append(s.conns, conn)

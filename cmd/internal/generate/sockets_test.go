@@ -64,6 +64,14 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// An address of another host cannot be sent from, and the error says so.
+func TestForeignSource(t *testing.T) {
+	foreign := []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	if _, err := generate.Dial(netip.MustParseAddrPort("127.0.0.1:9"), foreign, 1); err == nil || !strings.Contains(err.Error(), "192.0.2.1 is no address of this host") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestParseSources(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -12,6 +12,10 @@
 //	{"total":"exporter", …}                              sums, see below
 //	{"end":"complete", …}
 //
+// Where the traffic was that of capture files, the first line has capture, their names, repeat, how
+// many times they were played, and mirror, if each exporter saw all of it, in place of the profile;
+// there is no duration then unless it was cut.
+//
 // An exporter's address is "" where the kernel chose it, so that the manifest depends on nothing
 // else. Its domain is the Source ID of NetFlow v9, the Observation Domain ID of IPFIX, or engine
 // type × 256 + engine id of NetFlow v5. Datagrams are counted from 1 for each exporter, those with
@@ -37,6 +41,6 @@
 // Totals are of records, packets and octets: by exporter (with its datagrams, and the records
 // that the protocol cannot carry, such as IPv6 in NetFlow v5), by exporter and ingress interface,
 // and by exporter and minute, that of the flow's start. The last line sums all up; its end is
-// "interrupted" where somebody stopped the traffic: what is listed was sent, and nothing else.
+// "interrupted" where somebody stopped the traffic, or a capture was damaged: what is listed was sent, and nothing else.
 // A manifest without a last line is cut off.
 package manifest

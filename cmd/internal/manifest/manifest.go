@@ -13,11 +13,14 @@ const version = 1
 // Header says how the traffic was made.
 type Header struct {
 	Manifest  int       `json:"manifest"` // the format's version
-	Profile   string    `json:"profile"`
+	Profile   string    `json:"profile,omitempty"`
+	Capture   []string  `json:"capture,omitempty"` // files in place of a profile
+	Repeat    int       `json:"repeat,omitempty"`  // how many times they were played
+	Mirror    bool      `json:"mirror,omitempty"`  // each exporter saw all of them
 	Seed      uint64    `json:"seed"`
-	Protocol  string    `json:"protocol"` // as --protocol has it
-	Start     time.Time `json:"start"`    // of the traffic, on its own time
-	Duration  string    `json:"duration"`
+	Protocol  string    `json:"protocol"`            // as --protocol has it
+	Start     time.Time `json:"start"`               // of the traffic, on its own time
+	Duration  string    `json:"duration,omitempty"`  // "" for all of a capture
 	Faults    []string  `json:"faults,omitempty"`    // on purpose, as --fault has them
 	Templates []string  `json:"templates,omitempty"` // faults of templates, as --templates has them
 	Columns   []string  `json:"columns"`             // of records

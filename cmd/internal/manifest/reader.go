@@ -41,6 +41,9 @@ func NewReader(r io.Reader) (*Reader, error) {
 		m.r = bufio.NewReaderSize(z, maxLine)
 	}
 	text, err := m.next()
+	if err == io.EOF {
+		return nil, errors.New("empty: what is to be read here is written by generate --manifest")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,4 +5,6 @@
 // to the second; nothing that only lines of JSON say tells exporters apart). What is left is
 // paired by addresses, ports and protocol, and told as altered; what finds no partner is missing
 // or unexpected. Next hops, prefix lengths and end reasons are not compared.
+//
+// Without a collector it says what one should show: the Totals of a manifest.
 package verify
