@@ -28,6 +28,7 @@ type generateFlags struct {
 	list, own                     bool
 	print                         string
 	faults, templates, restarts   []string
+	clocks                        []string
 	routers, rate, entries        int
 	seed                          uint64
 	length, active, inactive      time.Duration
@@ -68,6 +69,7 @@ func newGenerate() *cobra.Command {
 	flags.StringArrayVar(&f.faults, "fault", nil, "do to a share of the datagrams, as in `drop=1%`; also duplicate, reorder, delay (by=2s), truncate, jump; with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.templates, "templates", nil, "let templates be `late`,to=10s; or lost, changed (under their ids) or withdrawn (IPFIX), with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.restarts, "restart", nil, "let all exporters lose their power and start again at a `time` of the traffic, or one, as in 30s,exporter=2; may be repeated")
+	flags.StringArrayVar(&f.clocks, "clock", nil, "let the wall clock jump, as in `step=-30s`,at=10m, or sysUpTime wrap: wrap,at=10m; with ,exporter=2; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
 	flags.DurationVar(&f.active, "active", 30*time.Minute, "active timeout")
@@ -143,26 +145,8 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 		Cache:  cache.Config{Entries: f.entries, Active: f.active, Inactive: f.inactive, Linger: time.Second},
 		Export: export.Config{Protocol: protocol},
 	}
-	for _, text := range f.faults {
-		fault, err := generate.ParseFault(text)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Faults = append(cfg.Faults, fault)
-	}
-	for _, text := range f.templates {
-		fault, err := generate.ParseTemplateFault(text)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Templates = append(cfg.Templates, fault)
-	}
-	for _, text := range f.restarts {
-		restart, err := generate.ParseRestart(text)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Restarts = append(cfg.Restarts, restart)
+	if err := f.onPurpose(&cfg); err != nil {
+		return cfg, err
 	}
 	if f.source != "" {
 		if cfg.Sources, err = generate.ParseSources(f.source, f.routers); err != nil {
@@ -174,6 +158,32 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 	}
 	cfg.Pace, err = parseGeneratorPace(f.pace)
 	return cfg, err
+}
+
+// onPurpose reads what goes wrong.
+func (f *generateFlags) onPurpose(cfg *generate.Config) (err error) {
+	if cfg.Faults, err = parseEach(f.faults, generate.ParseFault); err != nil {
+		return err
+	}
+	if cfg.Templates, err = parseEach(f.templates, generate.ParseTemplateFault); err != nil {
+		return err
+	}
+	if cfg.Restarts, err = parseEach(f.restarts, generate.ParseRestart); err != nil {
+		return err
+	}
+	cfg.Clocks, err = parseEach(f.clocks, generate.ParseClock)
+	return err
+}
+
+func parseEach[T any](texts []string, parse func(string) (T, error)) (all []T, err error) {
+	for _, text := range texts {
+		v, err := parse(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 func parseStart(s string) (time.Time, error) {

@@ -63,7 +63,7 @@ func (r *router) restart(at time.Time) (err error) {
 	for r.table.Flush(flushed) > 0 {
 	}
 	r.emit = r.export
-	r.Boot, r.now = at.UTC(), 0
+	r.Boot, r.now, r.told = at.UTC(), 0, at.UTC().Add(r.off)
 	r.session, err = export.NewSession(r.messages, r.send)
 	return err
 }

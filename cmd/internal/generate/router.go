@@ -21,8 +21,13 @@ type router struct {
 	// table is origin, the first one.
 	manifest.Exporter
 	origin   time.Time
-	restarts []time.Time // to come
-	announce []time.Time // when it sends its templates, beyond when they are due
+	start    time.Time        // of the traffic
+	restarts []time.Time      // to come
+	announce []time.Time      // when it sends its templates, beyond when they are due
+	clocks   []Clock          // to come
+	turned   []manifest.Clock // that the manifest does not have yet
+	off      time.Duration    // how far the wall clock is from the traffic's time
+	told     time.Time        // when sysUpTime was 0, as headers tell it
 	protocol export.Protocol
 	messages export.Config // the session's
 	source   capture.Source
@@ -64,6 +69,7 @@ type datagram struct {
 	manifest.Datagram
 	due           time.Time
 	data, records int
+	clocks        []manifest.Clock // what happened before it
 }
 
 // readBatch is how many packets are made at once: they stay in the processor's first-level cache.
@@ -71,8 +77,9 @@ const readBatch = 64
 
 func newRouter(c *Config, number uint32) (*router, error) {
 	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, readBatch)}
-	r.origin, r.restarts, r.messages, r.emit = r.Boot, c.restarts(number), c.session(&r.Exporter), r.export
-	r.announce = c.announcements(number)
+	r.origin, r.restarts, r.messages, r.emit = r.Boot, c.restarts(number), c.session(&r.Exporter, r.epoch), r.export
+	r.announce, r.clocks, r.told = c.announcements(number), c.clocks(number), r.Boot
+	r.start = c.Start
 	start := since(r.origin, c.Start)
 	r.end = start.Add(c.Duration)
 	source, err := synth.New(synth.Config{
@@ -102,6 +109,7 @@ func (r *router) advance(until time.Time, out *output) {
 		r.failed = r.restart(r.restarts[0])
 		r.restarts = r.restarts[1:]
 	}
+	r.turn(r.start, until.Add(-roundLength))
 	for len(r.announce) > 0 && !r.announce[0].After(until.Add(-roundLength)) {
 		r.session.SendTemplates(r.now)
 		r.announce = r.announce[1:]
@@ -208,18 +216,24 @@ func (r *router) send(m *export.Message) {
 		manifest.Datagram{
 			Number: r.datagrams, Exporter: r.Exporter.Exporter, Sequence: sequence, Time: due.UnixMilli(), Octets: len(m.Data), Records: n,
 		},
-		due, len(o.data), len(o.records),
+		due, len(o.data), len(o.records), r.turned,
 	})
+	r.turned = nil
 }
 
-// header returns a message's sequence number, and the wall time of sysUpTime 0 in milliseconds
-// as a collector computes it.
+// epoch returns the wall time of flow.Time 0 of the session, as the router's clock has it.
+func (r *router) epoch() time.Time { return r.Boot.Add(r.off) }
+
+// header returns a message's sequence number, and the wall time of flow.Time 0 in milliseconds
+// as a collector computes it, which knows that sysUpTime wraps.
 func (r *router) header(b []byte) (sequence uint32, epoch int64) {
 	be := binary.BigEndian
 	if r.protocol == export.NetFlow9 { // whole seconds, and sysUpTime in milliseconds
-		return be.Uint32(b[sequenceAt(b):]), int64(be.Uint32(b[8:]))*1000 - int64(be.Uint32(b[4:]))
+		now := int64(r.now.Milliseconds())
+		uptime := now + int64(int32(be.Uint32(b[4:])-uint32(now)))
+		return be.Uint32(b[sequenceAt(b):]), int64(be.Uint32(b[8:]))*1000 - uptime
 	}
-	return be.Uint32(b[sequenceAt(b):]), r.Boot.UnixMilli()
+	return be.Uint32(b[sequenceAt(b):]), r.epoch().UnixMilli()
 }
 
 // record returns what the manifest says of a record of the message under way.

@@ -66,7 +66,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	if c.Manifest != nil {
 		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, manifest.Header{
 			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(),
-			Faults: texts(c.Faults), Templates: texts(c.Templates),
+			Faults: texts(c.Faults), Templates: texts(c.Templates), Clocks: texts(c.Clocks),
 		}, exporters)
 	}
 	err := g.run(ctx)
@@ -197,6 +197,9 @@ func (g *generator) send(ctx context.Context, r *round) error {
 			return err
 		}
 		if g.truth != nil {
+			for i := range d.clocks {
+				g.truth.Clock(&d.clocks[i])
+			}
 			if err := g.truth.Datagram(&d.Datagram, out.records[p.record:d.records]); err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@
 //	{"datagram":1, "exporter":1, "sequence":…, "time":…, "octets":…, "records":…}
 //	[1, 1, "192.0.2.1", …]                               one for each record of that datagram
 //	{"restart":…, "exporter":1, "records":…, …}          its new boot time, and what was lost with it
+//	{"clock":…, "exporter":1, "at":…, "boot":…}          what its clocks did, see below
 //	{"total":"exporter", …}                              sums, see below
 //	{"end":"complete", …}
 //
@@ -26,6 +27,12 @@
 // collector cannot have the datagram's flow records, since what arrived before left it "no template"
 // or an "old template"; it is judged when the datagram is due, before what fault does to it. Then the
 // first line has the faults that were asked for.
+//
+// A line with clock says what an exporter's clocks did on purpose before its datagrams behind that
+// line: "wrap" (sysUpTime began anew, after 2^32 ms) or "step" (its wall clock jumped by that much,
+// and with it all times of its records, also of flows that began before). Boot is when sysUpTime
+// was 0, as the headers of these datagrams tell it. Times of datagrams, restarts and these lines are
+// of the traffic, whose clock is right; those of records are what a collector should show.
 //
 // A record is an array, for the sake of size; the manifest's first line names its columns by IANA
 // elements: exporter and datagram, the flow key (addresses of either IP version), what was

@@ -20,6 +20,7 @@ type Header struct {
 	Duration  string    `json:"duration"`
 	Faults    []string  `json:"faults,omitempty"`    // on purpose, as --fault has them
 	Templates []string  `json:"templates,omitempty"` // faults of templates, as --templates has them
+	Clocks    []string  `json:"clocks,omitempty"`    // what happens to clocks, as --clock has it
 	Columns   []string  `json:"columns"`             // of records
 }
 
@@ -120,6 +121,23 @@ type Restart struct {
 	Exporter uint32    `json:"exporter"`
 	Count
 }
+
+// Clock is what happened on purpose to the clocks of a router.
+type Clock struct {
+	Clock    ClockFault `json:"clock"`
+	Exporter uint32     `json:"exporter"`
+	At       time.Time  `json:"at"`           // of the traffic, whose clock is right
+	By       string     `json:"by,omitempty"` // how far a step goes, as time.Duration has it
+	Boot     time.Time  `json:"boot"`         // when sysUpTime was 0, as headers tell it from then on
+}
+
+// ClockFault is a kind of it.
+type ClockFault string
+
+const (
+	Wrap ClockFault = "wrap" // sysUpTime begins anew, after 2^32 ms
+	Step ClockFault = "step" // the wall clock jumps, and sysUpTime does not
+)
 
 // End is how a manifest ends.
 type End string

@@ -39,6 +39,7 @@ func (r *Result) WriteText(w io.Writer, all []manifest.Exporter) error {
 	for _, k := range []Kind{Missing, Duplicated, Altered, Unexpected} {
 		r.examples(&b, k)
 	}
+	b.WriteString(r.wrapText())
 	switch {
 	case r.Complete():
 		b.WriteString("complete: the collector has what was sent, and nothing else\n")
