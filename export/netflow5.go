@@ -12,8 +12,8 @@ const (
 	header5     = 24
 	record5     = 48
 	maxRecords5 = 30
-	// maxParts bounds the records into which one flow is split: 2^48 octets.
-	maxParts = 1 << 16
+	// MaxParts bounds the records into which one flow is split: 2^48 octets.
+	MaxParts = 1 << 16
 )
 
 // append5 appends r as one record, or as several whose counters sum up to its
@@ -23,7 +23,7 @@ func (s *Session) append5(r *flow.Record, now flow.Time) Reason {
 		return NotIPv4
 	}
 	parts := max(1, parts32(r.Packets), parts32(r.Octets))
-	if parts > maxParts {
+	if parts > MaxParts {
 		return TooLarge
 	}
 	in, out := s.index16(r.Input), s.index16(r.Egress)

@@ -28,7 +28,7 @@ type generateFlags struct {
 	list, own                     bool
 	print                         string
 	faults, templates, restarts   []string
-	clocks                        []string
+	records, clocks               []string
 	routers, rate, entries        int
 	seed                          uint64
 	length, active, inactive      time.Duration
@@ -69,6 +69,7 @@ func newGenerate() *cobra.Command {
 	flags.StringArrayVar(&f.faults, "fault", nil, "do to a share of the datagrams, as in `drop=1%`; also duplicate, reorder, delay (by=2s), truncate, jump; with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.templates, "templates", nil, "let templates be `late`,to=10s; or lost, changed (under their ids) or withdrawn (IPFIX), with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.restarts, "restart", nil, "let all exporters lose their power and start again at a `time` of the traffic, or one, as in 30s,exporter=2; may be repeated")
+	flags.StringArrayVar(&f.records, "records", nil, "change a share of the flow records, as in `limits=1%` (counters at 2^32-1, 2^32, 2^63, 2^64-1 in turn) or reversed=1% (the end before the start); with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.clocks, "clock", nil, "let the wall clock jump, as in `step=-30s`,at=10m, or sysUpTime wrap: wrap,at=10m; with ,exporter=2; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
@@ -171,6 +172,9 @@ func (f *generateFlags) onPurpose(cfg *generate.Config) (err error) {
 	if cfg.Restarts, err = parseEach(f.restarts, generate.ParseRestart); err != nil {
 		return err
 	}
+	if cfg.Records, err = parseEach(f.records, generate.ParseRecordFault); err != nil {
+		return err
+	}
 	cfg.Clocks, err = parseEach(f.clocks, generate.ParseClock)
 	return err
 }
@@ -269,11 +273,14 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 	if stats.Faults > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d of the datagrams met a fault on purpose\n", stats.Faults)
 	}
+	if stats.Changed > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d of the records were changed on purpose\n", stats.Changed)
+	}
 	if stats.Undecodable > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d of the records cannot be decoded: their templates came too late or never\n", stats.Undecodable)
 	}
 	if stats.NotCarried > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "%d records were not sent: NetFlow v5 carries IPv4 only\n", stats.NotCarried)
+		fmt.Fprintf(c.ErrOrStderr(), "%d records were not sent: NetFlow v5 carries IPv4 only, and counters up to 2^48\n", stats.NotCarried)
 	}
 	if sockets.Refused > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d times %s said that nobody listens\n", sockets.Refused, f.to)

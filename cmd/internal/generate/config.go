@@ -39,8 +39,10 @@ type Config struct {
 	Faults []Fault
 	// Templates are faults of the templates, before those of datagrams.
 	Templates []TemplateFault
-	Restarts  []Restart
-	Clocks    []Clock
+	// Records are faults of flow records, before they are put into datagrams.
+	Records  []RecordFault
+	Restarts []Restart
+	Clocks   []Clock
 	// Send sends a datagram of a router, counted from 0, which it must copy; an error ends all.
 	Send func(router int, datagram []byte) error
 	// Manifest is where the manifest goes, compressed unless it is to be plain; nil writes none.
@@ -60,8 +62,8 @@ type Stats struct {
 	Datagrams uint64 // those that were dropped on purpose among them
 	Records   uint64
 	Octets    uint64 // of datagrams
-	// Faults counts the datagrams that a fault hit.
-	Faults uint64
+	// Faults counts the datagrams that a fault hit, Changed the records.
+	Faults, Changed uint64
 	// Undecodable counts records that a collector cannot decode, for want of their template.
 	Undecodable uint64
 	// NotCarried counts records that the protocol cannot carry.
@@ -89,6 +91,11 @@ func (c *Config) check() error {
 	}
 	for i := range c.Faults {
 		if err := c.Faults[i].check(); err != nil {
+			return err
+		}
+	}
+	for i := range c.Records {
+		if err := c.Records[i].check(); err != nil {
 			return err
 		}
 	}

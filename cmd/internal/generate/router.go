@@ -41,13 +41,20 @@ type router struct {
 	end   flow.Time     // of the traffic
 	done  bool          // nothing will be sent any more
 
-	now        flow.Time     // of the session
-	shifted    flow.Record   // the one under way, on the session's time
-	open       []flow.Record // what the open message will carry, in order
+	now        flow.Time // of the session
+	shifted    record    // the one under way, on the session's time
+	open       []record  // what the open message will carry, in order
+	changes    recordFaults
 	datagrams  uint64
 	notCarried uint64
 	failed     error
 	out        *output
+}
+
+// record is one that is to be sent, and what was done to it on purpose.
+type record struct {
+	flow.Record
+	changed manifest.RecordFault
 }
 
 // output is what one router sends in one round.
@@ -79,7 +86,7 @@ func newRouter(c *Config, number uint32) (*router, error) {
 	r := &router{Exporter: c.exporter(number), protocol: c.Export.Protocol, batch: make([]flow.Packet, readBatch)}
 	r.origin, r.restarts, r.messages, r.emit = r.Boot, c.restarts(number), c.session(&r.Exporter, r.epoch), r.export
 	r.announce, r.clocks, r.told = c.announcements(number), c.clocks(number), r.Boot
-	r.start = c.Start
+	r.start, r.changes = c.Start, newRecordFaults(c, number)
 	start := since(r.origin, c.Start)
 	r.end = start.Add(c.Duration)
 	source, err := synth.New(synth.Config{
@@ -151,11 +158,12 @@ func (r *router) meter(horizon flow.Time) bool {
 }
 
 // export takes a record that leaves the cache.
-func (r *router) export(record *flow.Record) {
+func (r *router) export(leaves *flow.Record) {
 	f := &r.shifted
-	*f = *record
+	f.Record = *leaves
 	shift := since(r.origin, r.Boot)
 	f.First, f.Last, f.Expired = f.First-shift, f.Last-shift, f.Expired-shift
+	f.changed = r.changes.change(&f.Record, r.Exporter.Exporter, r.origin.Add(time.Duration(leaves.Expired)).Sub(r.start))
 	r.tick(f.Expired)
 	if r.protocol != export.NetFlow5 {
 		r.append(f)
@@ -163,15 +171,19 @@ func (r *router) export(record *flow.Record) {
 	}
 	// The session would split what exceeds 32 bits; then nobody knew what is in which datagram.
 	parts := max(1, parts32(f.Packets), parts32(f.Octets))
+	if parts > export.MaxParts {
+		parts = 1 // the session refuses it
+	}
+	packets, octets := f.Packets, f.Octets
 	for i := range parts {
-		f.Packets, f.Octets = share(record.Packets, parts, i), share(record.Octets, parts, i)
+		f.Packets, f.Octets = share(packets, parts, i), share(octets, parts, i)
 		r.append(f)
 	}
 }
 
-func (r *router) append(record *flow.Record) {
-	r.open = append(r.open, *record)
-	if why := r.session.Append(record, r.now); why != export.None {
+func (r *router) append(f *record) {
+	r.open = append(r.open, *f)
+	if why := r.session.Append(&f.Record, r.now); why != export.None {
 		r.open = r.open[:len(r.open)-1]
 		r.notCarried++
 		r.out.notCarried++
@@ -179,7 +191,7 @@ func (r *router) append(record *flow.Record) {
 }
 
 // parts32 returns how many 32-bit counters n needs.
-func parts32(n uint64) uint64 { return (n + math.MaxUint32 - 1) / math.MaxUint32 }
+func parts32(n uint64) uint64 { return n/math.MaxUint32 + min(1, n%math.MaxUint32) }
 
 // share returns part i of n, evenly divided.
 func share(n, parts, i uint64) uint64 {
@@ -237,12 +249,12 @@ func (r *router) header(b []byte) (sequence uint32, epoch int64) {
 }
 
 // record returns what the manifest says of a record of the message under way.
-func (r *router) record(f *flow.Record, epoch int64) manifest.Record {
+func (r *router) record(f *record, epoch int64) manifest.Record {
 	m := manifest.Record{
 		Exporter: r.Exporter.Exporter, Datagram: r.datagrams, Src: f.SrcAddr(), Dst: f.DstAddr(), SrcPort: f.SrcPort, DstPort: f.DstPort,
 		Protocol: f.Protocol, ToS: f.ToS, TCPFlags: f.TCPFlags, Input: f.Input, Output: f.Egress, Packets: f.Packets, Octets: f.Octets,
 		Start: epoch + int64(f.First.Milliseconds()), End: epoch + int64(f.Last.Milliseconds()),
-		SrcPrefixLen: f.SrcPrefixLen, DstPrefixLen: f.DstPrefixLen, Reason: f.End,
+		SrcPrefixLen: f.SrcPrefixLen, DstPrefixLen: f.DstPrefixLen, Reason: f.End, Changed: f.changed,
 	}
 	if f.NextHop != [16]byte{} {
 		m.NextHop = f.NextHopAddr()

@@ -66,7 +66,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	if c.Manifest != nil {
 		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, manifest.Header{
 			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(),
-			Faults: texts(c.Faults), Templates: texts(c.Templates), Clocks: texts(c.Clocks),
+			Faults: texts(c.Faults), Templates: texts(c.Templates), Records: texts(c.Records), Clocks: texts(c.Clocks),
 		}, exporters)
 	}
 	err := g.run(ctx)
@@ -204,6 +204,7 @@ func (g *generator) send(ctx context.Context, r *round) error {
 				return err
 			}
 		}
+		g.stats.Changed += changed(out.records[p.record:d.records])
 		g.stats.Datagrams++
 		g.stats.Records += uint64(d.Records)
 		g.stats.Octets += uint64(d.Octets)
@@ -222,6 +223,16 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		g.notCarried(i, r.outputs[i].notCarried)
 	}
 	return r.err
+}
+
+// changed counts the records that a fault hit.
+func changed(rs []manifest.Record) (n uint64) {
+	for i := range rs {
+		if rs[i].Changed != "" {
+			n++
+		}
+	}
+	return n
 }
 
 func (g *generator) restarted(router int, r *manifest.Restart) {

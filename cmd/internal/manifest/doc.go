@@ -39,9 +39,11 @@
 // counted, and the route. Its times are those that the protocol carries, in milliseconds since
 // 1970. NetFlow v9 has them relative to a header of whole seconds: so there they are up to a second
 // before the traffic's own, and just what a collector computes. A flow whose counters exceed
-// NetFlow v5's 32 bits is several records, as it is on the wire.
+// NetFlow v5's 32 bits is several records, as it is on the wire. A record that was changed on purpose
+// has one column more, which says how: "limits" (packets and octets are 2^32-1, 2^32, 2^63 or 2^64-1,
+// or a part of that) or "reversed" (its end is before its start).
 //
-// Totals are of records, packets and octets: by exporter (with its datagrams, and the records
+// Totals, which are modulo 2^64, are of records, packets and octets: by exporter (with its datagrams, and the records
 // that the protocol cannot carry, such as IPv6 in NetFlow v5), by exporter and ingress interface,
 // and by exporter and minute, that of the flow's start. The last line sums all up; its end is
 // "interrupted" where somebody stopped the traffic: what is listed was sent, and nothing else.

@@ -47,6 +47,9 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = appendNumber(b, uint64(r.SrcPrefixLen))
 	b = appendNumber(b, uint64(r.DstPrefixLen))
 	b = strconv.AppendUint(b, uint64(r.Reason), 10)
+	if r.Changed != "" {
+		b = append(append(append(b, `,"`...), r.Changed...), '"')
+	}
 	return append(b, "]\n"...)
 }
 

@@ -20,6 +20,7 @@ type Header struct {
 	Duration  string    `json:"duration"`
 	Faults    []string  `json:"faults,omitempty"`    // on purpose, as --fault has them
 	Templates []string  `json:"templates,omitempty"` // faults of templates, as --templates has them
+	Records   []string  `json:"records,omitempty"`   // faults of records, as --records has them
 	Clocks    []string  `json:"clocks,omitempty"`    // what happens to clocks, as --clock has it
 	Columns   []string  `json:"columns"`             // of records
 }
@@ -89,9 +90,18 @@ type Record struct {
 	NextHop                    netip.Addr
 	SrcPrefixLen, DstPrefixLen uint8
 	Reason                     flow.EndReason
-	Fault                      Fault // its datagram's, as Undecodable; no columns
+	Changed                    RecordFault // one column more where it is not ""
+	Fault                      Fault       // its datagram's, as Undecodable; no columns
 	Undecodable                Undecodable
 }
+
+// RecordFault is what was done on purpose to a flow record; "" for nothing.
+type RecordFault string
+
+const (
+	Limits   RecordFault = "limits"   // its counters are at a limit: 2^32-1, 2^32, 2^63 or 2^64-1
+	Reversed RecordFault = "reversed" // its end is before its start
+)
 
 // columns are a record's, in the order in which appendRecord has them.
 var columns = []string{

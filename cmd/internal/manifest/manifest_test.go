@@ -148,6 +148,30 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// What was done to a record on purpose is its last column.
+func TestChanged(t *testing.T) {
+	var out bytes.Buffer
+	w := manifest.NewWriter(&out, true, header, exporters)
+	d, rs := manifest.Datagram{Number: 1, Exporter: 1, Records: 3}, []manifest.Record{record(1, 1), record(1, 1), record(1, 1)}
+	rs[0].Changed, rs[2].Changed = manifest.Limits, manifest.Reversed
+	if err := errors.Join(w.Datagram(&d, rs), w.Close(manifest.Complete)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `,64,3,"limits"]`) || !strings.Contains(out.String(), `,64,3,"reversed"]`) {
+		t.Errorf("%s", &out)
+	}
+	m, err := manifest.NewReader(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rs {
+		var r manifest.Record
+		if err := m.Next(&r); err != nil || r != rs[i] {
+			t.Errorf("%+v instead of %+v: %v", r, rs[i], err)
+		}
+	}
+}
+
 // A manifest that is cut off or changed is told from a whole one.
 func TestDamage(t *testing.T) {
 	z, err := gzip.NewReader(bytes.NewReader(write(t, 2, false)))
@@ -161,6 +185,7 @@ func TestDamage(t *testing.T) {
 		{strings.Join(append(lines[:4:4], lines[5:]...), ""), "3 records, and the last line says 4"},
 		{strings.Replace(string(whole), `[1,1,"10.0.0.1"`, `[1,1,10.0.0.1`, 1), "instead of an address"},
 		{strings.Replace(string(whole), `,3]`, `,3,0]`, 1), "more columns"},
+		{strings.Replace(string(whole), `,3]`, `,3,"limits",0]`, 1), "more columns"},
 		{strings.Replace(string(whole), `,64,3]`, `]`, 1), "fewer columns"},
 		{strings.Replace(string(whole), `,443,`, `,65536,`, 1), "out of range"},
 		{string(whole) + lines[4], "behind the last"},

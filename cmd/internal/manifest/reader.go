@@ -146,6 +146,9 @@ func parse(text []byte, r *Record) error {
 		NextHop: p.address(), SrcPrefixLen: uint8(p.number(8)), DstPrefixLen: uint8(p.number(8)), Reason: flow.EndReason(p.number(8)),
 	}
 	if p.err == nil && len(p.rest) > 0 {
+		r.Changed = p.changed()
+	}
+	if p.err == nil && len(p.rest) > 0 {
 		p.err = errors.New("more columns than a record has")
 	}
 	return p.err
@@ -168,6 +171,18 @@ func (p *parser) value() string {
 	v := string(bytes.TrimSpace(p.rest[:i]))
 	p.rest = p.rest[i+1:]
 	return v
+}
+
+// changed takes what was done to the record.
+func (p *parser) changed() RecordFault {
+	v := p.value()
+	for _, f := range []RecordFault{Limits, Reversed} {
+		if v == strconv.Quote(string(f)) {
+			return f
+		}
+	}
+	p.err = fmt.Errorf("more columns than a record has, or unknown %s", v)
+	return ""
 }
 
 func (p *parser) number(bits int) uint64 {

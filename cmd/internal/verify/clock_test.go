@@ -84,3 +84,59 @@ func TestMoreThanAWrap(t *testing.T) {
 		}
 	}
 }
+
+// nfcapd has counters at their limits. In NetFlow v5 and v9 it takes a flow that ends before it starts
+// for one of 49.7 days, which is told to be by fault.
+func TestRecordFaults(t *testing.T) {
+	for _, protocol := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
+		for _, text := range []string{"limits=5%", "reversed=5%"} {
+			t.Run(protocol.String()+" "+text, func(t *testing.T) {
+				fault, err := generate.ParseRecordFault(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all, stored := nfcapdHas(t, protocol, func(c *generate.Config) { c.Records = []generate.RecordFault{fault} })
+				r := compare(t, all, stored)
+				if protocol == export.IPFIX || fault.Kind == manifest.Limits {
+					wantComplete(t, r, all)
+					return
+				}
+				reversed := uint64(0)
+				for i := range all.records {
+					if all.records[i].Changed == manifest.Reversed {
+						reversed++
+					}
+				}
+				var text strings.Builder
+				_ = r.WriteText(&text, all.exporters)
+				if r.Total.Altered != reversed || reversed < 100 || !r.Explained() || strings.Contains(text.String(), "2^32 ms off") {
+					t.Errorf("%d records are reversed: %s", reversed, &text)
+				}
+			})
+		}
+	}
+}
+
+// A reversed record whose octets are others, too, is not explained by that; one that is missing is.
+func TestMoreThanReversed(t *testing.T) {
+	all := generated(t, export.IPFIX, "127.0.1.0/24", func(int, []byte) error { return nil })
+	all.records[99].Changed = manifest.Reversed
+	for _, c := range []struct {
+		change func(*manifest.Record)
+		want   bool
+	}{
+		{func(r *manifest.Record) { r.Start -= 3000 }, true},
+		{func(r *manifest.Record) { r.Start, r.Octets = r.Start-3000, r.Octets+1 }, false},
+		{nil, true},
+	} {
+		stored := slices.Clone(all.records)
+		if c.change != nil {
+			c.change(&stored[99])
+		} else {
+			stored = slices.Delete(stored, 99, 100)
+		}
+		if r := verify.Compare(slices.Clone(all.records), stored, verify.Shows{}); r.Explained() != c.want || r.Complete() {
+			t.Errorf("%v: %v", c.want, r.Differences)
+		}
+	}
+}

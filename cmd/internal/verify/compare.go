@@ -43,7 +43,8 @@ type Count struct {
 	Duplicated uint64 `json:"duplicated"`
 	Altered    uint64 `json:"altered"`
 	// ByFault counts those of the missing, altered and duplicated ones whose datagram was
-	// dropped, truncated or duplicated on purpose, or could not be decoded.
+	// dropped, truncated or duplicated on purpose, or could not be decoded; and those that end
+	// before they start on purpose, where just the times are altered: nobody knows what is right.
 	ByFault uint64 `json:"byFault"`
 }
 
@@ -243,7 +244,7 @@ func (c *comparison) pair(missing, extra []*manifest.Record) {
 		want := left[best]
 		x := c.exporter(want)
 		x.Altered++
-		if want.Undecodable == manifest.OldTemplate {
+		if want.Undecodable == manifest.OldTemplate || want.Changed == manifest.Reversed && areTimes(differ) {
 			x.ByFault++
 		}
 		c.Differences = append(c.Differences, Difference{Kind: Altered, Want: want, Got: got, Fields: differ})
@@ -259,7 +260,7 @@ func (c *comparison) pair(missing, extra []*manifest.Record) {
 func (c *comparison) missing(want *manifest.Record) {
 	x := c.exporter(want)
 	x.Missing++
-	if want.Fault == manifest.Drop || want.Fault == manifest.Truncate || want.Undecodable != "" {
+	if want.Fault == manifest.Drop || want.Fault == manifest.Truncate || want.Undecodable != "" || want.Changed == manifest.Reversed {
 		x.ByFault++
 	}
 	if want.Undecodable == manifest.OldTemplate {

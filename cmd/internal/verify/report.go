@@ -96,7 +96,7 @@ func (d *Difference) String() string {
 		r.Protocol, r.Packets, r.Octets, stamp(r.Start), stamp(r.End))
 	if d.Want != nil {
 		of := ""
-		if why := cmp.Or(string(r.Fault), string(r.Undecodable)); why != "" {
+		if why := cmp.Or(string(r.Fault), string(r.Undecodable), string(r.Changed)); why != "" {
 			of = fmt.Sprintf(" (%s)", why)
 		}
 		text = fmt.Sprintf("exporter %d, datagram %d%s: %s", r.Exporter, r.Datagram, of, text)
@@ -164,6 +164,8 @@ type jsonDifference struct {
 	Fault manifest.Fault `json:"fault,omitempty"`
 	// Undecodable is why the collector could not decode it.
 	Undecodable manifest.Undecodable `json:"undecodable,omitempty"`
+	// Changed is what was done on purpose to the record itself.
+	Changed manifest.RecordFault `json:"changed,omitempty"`
 }
 
 type jsonExporter struct {
@@ -187,7 +189,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	slices.SortFunc(out.Exporters, func(a, b jsonExporter) int { return cmp.Compare(a.Exporter, b.Exporter) })
 	for i := range r.Differences {
 		d := &r.Differences[i]
-		out.Differences = append(out.Differences, jsonDifference{d.Kind, newJSONRecord(d.Want), newJSONRecord(d.Got), d.Fields, d.record().Fault, d.record().Undecodable})
+		out.Differences = append(out.Differences, jsonDifference{d.Kind, newJSONRecord(d.Want), newJSONRecord(d.Got), d.Fields, d.record().Fault, d.record().Undecodable, d.record().Changed})
 	}
 	return json.NewEncoder(w).Encode(&out)
 }

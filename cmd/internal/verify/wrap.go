@@ -1,6 +1,11 @@
 package verify
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+
+	"cacheflow/cmd/internal/manifest"
+)
 
 // uptimeWrap is after how many milliseconds sysUpTime begins anew.
 const uptimeWrap = 1 << 32
@@ -8,24 +13,11 @@ const uptimeWrap = 1 << 32
 // isWrap reports whether times, and nothing else, are just 2^32 ms off: the collector does not know,
 // or thinks without need, that sysUpTime wrapped between the flow and its export.
 func (d *Difference) isWrap() bool {
-	if d.Kind != Altered {
+	if d.Kind != Altered || !areTimes(d.Fields) {
 		return false
 	}
-	for _, name := range d.Fields {
-		switch name {
-		case "flowStartMilliseconds":
-			if !isWrapOff(d.Got.Start - d.Want.Start) {
-				return false
-			}
-		case "flowEndMilliseconds":
-			if !isWrapOff(d.Got.End - d.Want.End) {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return len(d.Fields) > 0
+	start, end := d.Got.Start-d.Want.Start, d.Got.End-d.Want.End
+	return isWrapOff(start) && (end == 0 || isWrapOff(end))
 }
 
 // isWrapOff takes a second for nothing: times may be cut to it.
@@ -34,10 +26,16 @@ func isWrapOff(ms int64) bool {
 	return -1000 < off && off < 1000
 }
 
-// wraps returns how many records the collector has 2^32 ms off.
+// areTimes reports whether all fields are times.
+func areTimes(fields []string) bool {
+	return !slices.ContainsFunc(fields, func(name string) bool { return name != "flowStartMilliseconds" && name != "flowEndMilliseconds" })
+}
+
+// wraps returns how many records the collector has 2^32 ms off, but for those whose end is before
+// their start on purpose: they look like a wrap.
 func (r *Result) wraps() (n uint64) {
 	for i := range r.Differences {
-		if r.Differences[i].isWrap() {
+		if d := &r.Differences[i]; d.isWrap() && d.Want.Changed != manifest.Reversed {
 			n++
 		}
 	}
