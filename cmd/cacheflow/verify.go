@@ -61,7 +61,7 @@ func (f *verifyFlags) run(c *cobra.Command, args []string) error {
 	} else {
 		stored = func(all []manifest.Exporter) (*verify.Stored, error) { return verify.ReadFile(args[1], all) }
 	}
-	exporters, sent, err := readManifest(args[0])
+	exporters, lacks, sent, err := readManifest(args[0])
 	if err != nil {
 		return err
 	}
@@ -72,6 +72,7 @@ func (f *verifyFlags) run(c *cobra.Command, args []string) error {
 	if !s.Shows.Exporter {
 		fmt.Fprintf(c.ErrOrStderr(), "%s do not tell exporters apart: they are not compared\n", s.Format)
 	}
+	s.Shows.Limit(lacks)
 	result := verify.Compare(sent, s.Records, s.Shows)
 	if f.asJSON {
 		err = result.WriteJSON(c.OutOrStdout())
@@ -101,24 +102,23 @@ func (f *verifyFlags) receive(c *cobra.Command) (*verify.Received, error) {
 	return r, err
 }
 
-// readManifest returns all of a manifest.
-func readManifest(path string) ([]manifest.Exporter, []manifest.Record, error) {
+// readManifest returns all of a manifest, and the columns that its records lack.
+func readManifest(path string) (exporters []manifest.Exporter, lacks []string, all []manifest.Record, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer file.Close()
 	m, err := manifest.NewReader(file)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	var all []manifest.Record
 	for {
 		var r manifest.Record
 		if err := m.Next(&r); err == io.EOF {
-			return m.Exporters, all, nil
+			return m.Exporters, m.Header.Lacks, all, nil
 		} else if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
+			return nil, nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
 		all = append(all, r)
 	}

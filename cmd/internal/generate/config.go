@@ -138,6 +138,7 @@ func (c *Config) session(x *manifest.Exporter, epoch func() time.Time) export.Co
 	e := c.Export
 	e.SourceID, e.EngineType, e.EngineID = x.Domain, uint8(x.Domain>>8), uint8(x.Domain)
 	e.Now, e.Epoch = nil, epoch
+	e.Fields.ASNumbers = hasAS(c.Profile)
 	e.InterfaceTable = func() []export.Interface { return interfaces(c.Profile) }
 	return e
 }

@@ -2,6 +2,7 @@ package generate_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -36,10 +37,14 @@ func changed(all []manifest.Record, how manifest.RecordFault) (some []manifest.R
 
 // Records are changed by their share, within their time, and goflow2 decodes what the manifest says.
 func TestRecordFaults(t *testing.T) {
-	for _, protocol := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
-		t.Run(protocol.String(), func(t *testing.T) {
-			c := config(t, "office", protocol)
-			c.Profile.IPv6 = 0
+	for _, x := range []export.Config{
+		{Protocol: export.NetFlow5}, {Protocol: export.NetFlow9}, {Protocol: export.IPFIX},
+		{Protocol: export.NetFlow9, Fields: export.Fields{Layout: export.LayoutASR9000}},
+		{Protocol: export.IPFIX, Fields: export.Fields{Counters: export.CountersReduced}},
+	} {
+		t.Run(fmt.Sprint(x.Protocol, x.Fields), func(t *testing.T) {
+			c := config(t, "office", x.Protocol)
+			c.Profile.IPv6, c.Export.Fields = 0, x.Fields
 			straight := run(t, t.Context(), c)
 			c.Records = records(t, "limits=5%,exporter=2", "reversed=5%,from=10s,to=25s")
 			s := run(t, t.Context(), c)
@@ -67,7 +72,7 @@ func wantReversed(t *testing.T, reversed []manifest.Record) {
 	}
 }
 
-// wantLimits has as many records at each of the limits, or those that NetFlow v5 does not carry missing.
+// wantLimits has as many records at each of the limits, or those missing that counters of four octets cannot carry.
 func wantLimits(t *testing.T, limits []manifest.Record, notCarried uint64) {
 	t.Helper()
 	at := map[uint64]uint64{}

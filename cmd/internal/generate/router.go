@@ -45,6 +45,10 @@ type router struct {
 	shifted    record    // the one under way, on the session's time
 	open       []record  // what the open message will carry, in order
 	changes    recordFaults
+	as         func(*flow.Key) (src, dst uint32) // autonomous systems; nil where there are none
+	octetsOfAS int                               // that records give them
+	hasUptime  bool                              // records have their times by sysUpTime
+	isNarrow   bool                              // records have counters of four octets only
 	datagrams  uint64
 	notCarried uint64
 	failed     error
@@ -101,8 +105,15 @@ func newRouter(c *Config, number uint32) (*router, error) {
 	if r.table, err = cache.New(table); err != nil {
 		return nil, err
 	}
-	r.session, err = export.NewSession(r.messages, r.send)
-	return r, err
+	if hasAS(c.Profile) {
+		r.as = source.ASNumbers
+	}
+	if r.session, err = export.NewSession(r.messages, r.send); err != nil {
+		return nil, err
+	}
+	r.octetsOfAS = r.session.Length(bgpSourceAsNumber)
+	r.hasUptime, r.isNarrow = r.session.Length(flowStartSysUpTime) > 0, r.session.Length(octetDeltaCount) == 4
+	return r, nil
 }
 
 // flushed is how many flows a router ends in a round once its traffic is over, so that
@@ -163,9 +174,12 @@ func (r *router) export(leaves *flow.Record) {
 	f.Record = *leaves
 	shift := since(r.origin, r.Boot)
 	f.First, f.Last, f.Expired = f.First-shift, f.Last-shift, f.Expired-shift
+	if r.as != nil {
+		f.SrcAS, f.DstAS = r.as(&f.Key)
+	}
 	f.changed = r.changes.change(&f.Record, r.Exporter.Exporter, r.origin.Add(time.Duration(leaves.Expired)).Sub(r.start))
 	r.tick(f.Expired)
-	if r.protocol != export.NetFlow5 {
+	if !r.isNarrow {
 		r.append(f)
 		return
 	}
@@ -240,7 +254,7 @@ func (r *router) epoch() time.Time { return r.Boot.Add(r.off) }
 // as a collector computes it, which knows that sysUpTime wraps.
 func (r *router) header(b []byte) (sequence uint32, epoch int64) {
 	be := binary.BigEndian
-	if r.protocol == export.NetFlow9 { // whole seconds, and sysUpTime in milliseconds
+	if r.protocol == export.NetFlow9 && r.hasUptime { // whole seconds, and sysUpTime in milliseconds
 		now := int64(r.now.Milliseconds())
 		uptime := now + int64(int32(be.Uint32(b[4:])-uint32(now)))
 		return be.Uint32(b[sequenceAt(b):]), int64(be.Uint32(b[8:]))*1000 - uptime
@@ -256,6 +270,7 @@ func (r *router) record(f *record, epoch int64) manifest.Record {
 		Start: epoch + int64(f.First.Milliseconds()), End: epoch + int64(f.Last.Milliseconds()),
 		SrcPrefixLen: f.SrcPrefixLen, DstPrefixLen: f.DstPrefixLen, Reason: f.End, Changed: f.changed,
 	}
+	r.setAS(&m, f)
 	if f.NextHop != [16]byte{} {
 		m.NextHop = f.NextHopAddr()
 	}

@@ -66,7 +66,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	if c.Manifest != nil {
 		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, manifest.Header{
 			Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(), Duration: c.Duration.String(),
-			Faults: texts(c.Faults), Templates: texts(c.Templates), Records: texts(c.Records), Clocks: texts(c.Clocks),
+			Lacks: lacks(g.routers[0].session), Faults: texts(c.Faults), Templates: texts(c.Templates), Records: texts(c.Records), Clocks: texts(c.Clocks),
 		}, exporters)
 	}
 	err := g.run(ctx)

@@ -36,9 +36,11 @@
 //
 // A record is an array, for the sake of size; the manifest's first line names its columns by IANA
 // elements: exporter and datagram, the flow key (addresses of either IP version), what was
-// counted, and the route. Its times are those that the protocol carries, in milliseconds since
+// counted, and the route. What of these the protocol or the layout does not carry, the first line
+// lists as lacks. Its times are those that the protocol carries, in milliseconds since
 // 1970. NetFlow v9 has them relative to a header of whole seconds: so there they are up to a second
-// before the traffic's own, and just what a collector computes. A flow whose counters exceed
+// before the traffic's own, and just what a collector computes. Autonomous systems are as
+// records carry them: 23456 where one has no room in two octets (RFC 6793 §9). A flow whose counters exceed
 // NetFlow v5's 32 bits is several records, as it is on the wire. A record that was changed on purpose
 // has one column more, which says how: "limits" (packets and octets are 2^32-1, 2^32, 2^63 or 2^64-1,
 // or a part of that) or "reversed" (its end is before its start).

@@ -22,6 +22,7 @@ type Header struct {
 	Templates []string  `json:"templates,omitempty"` // faults of templates, as --templates has them
 	Records   []string  `json:"records,omitempty"`   // faults of records, as --records has them
 	Clocks    []string  `json:"clocks,omitempty"`    // what happens to clocks, as --clock has it
+	Lacks     []string  `json:"lacks,omitempty"`     // columns that the exporters' records do not carry
 	Columns   []string  `json:"columns"`             // of records
 }
 
@@ -89,6 +90,7 @@ type Record struct {
 	Start, End                 int64 // milliseconds since 1970
 	NextHop                    netip.Addr
 	SrcPrefixLen, DstPrefixLen uint8
+	SrcAS, DstAS               uint32
 	Reason                     flow.EndReason
 	Changed                    RecordFault // one column more where it is not ""
 	Fault                      Fault       // its datagram's, as Undecodable; no columns
@@ -108,7 +110,7 @@ var columns = []string{
 	"exporter", "datagram", "sourceAddress", "destinationAddress", "sourceTransportPort", "destinationTransportPort",
 	"protocolIdentifier", "ipClassOfService", "tcpControlBits", "ingressInterface", "egressInterface",
 	"packetDeltaCount", "octetDeltaCount", "flowStartMilliseconds", "flowEndMilliseconds",
-	"ipNextHop", "sourcePrefixLength", "destinationPrefixLength", "flowEndReason",
+	"ipNextHop", "sourcePrefixLength", "destinationPrefixLength", "bgpSourceAsNumber", "bgpDestinationAsNumber", "flowEndReason",
 }
 
 // Count is a number of records and what they carry.

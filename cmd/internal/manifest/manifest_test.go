@@ -30,6 +30,7 @@ func record(exporter uint32, datagram uint64) manifest.Record {
 		Exporter: exporter, Datagram: datagram, Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("2001:db8::1"),
 		SrcPort: 49152, DstPort: 443, Protocol: 6, ToS: 184, TCPFlags: 0x11b, Input: 1, Output: 70000, Packets: 7, Octets: 1 << 40,
 		Start: 1_767_225_600_123, End: 1_767_225_660_456, NextHop: netip.MustParseAddr("fe80::1"), SrcPrefixLen: 24, DstPrefixLen: 64,
+		SrcAS: 64500, DstAS: 65536,
 		Reason: flow.EndOfFlow,
 	}
 }
@@ -81,11 +82,11 @@ func TestLines(t *testing.T) {
 		`{"exporter":1,"address":"127.0.0.2","domain":1,"boot":"2025-12-29T09:20:00Z"}`,
 		`{"exporter":2,"address":"","domain":2,"boot":"2025-12-29T09:20:01Z"}`,
 		`{"datagram":1,"exporter":1,"sequence":0,"time":1767225661000,"octets":200,"records":2}`,
-		`[1,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,1,70000,7,1099511627776,1767225600123,1767225660456,"fe80::1",24,64,3]`,
-		`[1,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,2,70000,7,1099511627776,1767225600123,1767225660456,"",24,64,3]`,
+		`[1,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,1,70000,7,1099511627776,1767225600123,1767225660456,"fe80::1",24,64,64500,65536,3]`,
+		`[1,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,2,70000,7,1099511627776,1767225600123,1767225660456,"",24,64,64500,65536,3]`,
 		`{"datagram":1,"exporter":2,"sequence":1,"time":1767225661000,"octets":200,"records":2}`,
-		`[2,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,1,70000,7,1099511627776,1767225600123,1767225660456,"fe80::1",24,64,3]`,
-		`[2,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,2,70000,7,1099511627776,1767225600123,1767225660456,"",24,64,3]`,
+		`[2,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,1,70000,7,1099511627776,1767225600123,1767225660456,"fe80::1",24,64,64500,65536,3]`,
+		`[2,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,2,70000,7,1099511627776,1767225600123,1767225660456,"",24,64,64500,65536,3]`,
 		`{"total":"exporter","exporter":1,"datagrams":1,"notCarried":0,"records":2,"packets":14,"octets":2199023255552}`,
 		`{"total":"exporter","exporter":2,"datagrams":1,"notCarried":5,"records":2,"packets":14,"octets":2199023255552}`,
 		`{"total":"interface","exporter":1,"ingressInterface":1,"records":1,"packets":7,"octets":1099511627776}`,
@@ -157,7 +158,7 @@ func TestChanged(t *testing.T) {
 	if err := errors.Join(w.Datagram(&d, rs), w.Close(manifest.Complete)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), `,64,3,"limits"]`) || !strings.Contains(out.String(), `,64,3,"reversed"]`) {
+	if !strings.Contains(out.String(), `,65536,3,"limits"]`) || !strings.Contains(out.String(), `,65536,3,"reversed"]`) {
 		t.Errorf("%s", &out)
 	}
 	m, err := manifest.NewReader(&out)
@@ -186,7 +187,7 @@ func TestDamage(t *testing.T) {
 		{strings.Replace(string(whole), `[1,1,"10.0.0.1"`, `[1,1,10.0.0.1`, 1), "instead of an address"},
 		{strings.Replace(string(whole), `,3]`, `,3,0]`, 1), "more columns"},
 		{strings.Replace(string(whole), `,3]`, `,3,"limits",0]`, 1), "more columns"},
-		{strings.Replace(string(whole), `,64,3]`, `]`, 1), "fewer columns"},
+		{strings.Replace(string(whole), `,65536,3]`, `]`, 1), "fewer columns"},
 		{strings.Replace(string(whole), `,443,`, `,65536,`, 1), "out of range"},
 		{string(whole) + lines[4], "behind the last"},
 	} {

@@ -143,7 +143,8 @@ func parse(text []byte, r *Record) error {
 		SrcPort: uint16(p.number(16)), DstPort: uint16(p.number(16)), Protocol: uint8(p.number(8)), ToS: uint8(p.number(8)),
 		TCPFlags: uint16(p.number(16)), Input: uint32(p.number(32)), Output: uint32(p.number(32)),
 		Packets: p.number(64), Octets: p.number(64), Start: int64(p.number(63)), End: int64(p.number(63)),
-		NextHop: p.address(), SrcPrefixLen: uint8(p.number(8)), DstPrefixLen: uint8(p.number(8)), Reason: flow.EndReason(p.number(8)),
+		NextHop: p.address(), SrcPrefixLen: uint8(p.number(8)), DstPrefixLen: uint8(p.number(8)),
+		SrcAS: uint32(p.number(32)), DstAS: uint32(p.number(32)), Reason: flow.EndReason(p.number(8)),
 	}
 	if p.err == nil && len(p.rest) > 0 {
 		r.Changed = p.changed()

@@ -114,7 +114,7 @@ func valueOf(name string, r *manifest.Record) string {
 	i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 	v := fields[i].value(r)
 	switch {
-	case strings.HasPrefix(name, "flow"):
+	case areTimes([]string{name}):
 		return stamp(int64(v))
 	case name == "exporter" && r.Exporter == unknown:
 		return "none that is known"
@@ -139,6 +139,8 @@ type jsonRecord struct {
 	Octets   uint64     `json:"octetDeltaCount"`
 	Start    int64      `json:"flowStartMilliseconds"`
 	End      int64      `json:"flowEndMilliseconds"`
+	SrcAS    uint32     `json:"bgpSourceAsNumber,omitempty"`
+	DstAS    uint32     `json:"bgpDestinationAsNumber,omitempty"`
 }
 
 func newJSONRecord(r *manifest.Record) *jsonRecord {
@@ -147,7 +149,7 @@ func newJSONRecord(r *manifest.Record) *jsonRecord {
 	}
 	j := &jsonRecord{
 		r.Exporter, r.Datagram, r.Src, r.Dst, r.SrcPort, r.DstPort, r.Protocol, r.ToS, r.TCPFlags, r.Input, r.Output,
-		r.Packets, r.Octets, r.Start, r.End,
+		r.Packets, r.Octets, r.Start, r.End, r.SrcAS, r.DstAS,
 	}
 	if r.Exporter == unknown {
 		j.Exporter = 0
