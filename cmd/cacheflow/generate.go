@@ -28,7 +28,7 @@ type generateFlags struct {
 	list, own                     bool
 	print                         string
 	faults, templates, restarts   []string
-	records, clocks               []string
+	records, clocks, settings     []string
 	routers, rate, entries        int
 	seed                          uint64
 	length, active, inactive      time.Duration
@@ -55,6 +55,7 @@ func newGenerate() *cobra.Command {
 	flags := c.Flags()
 	flags.StringVarP(&f.to, "export", "e", "", "collector, `HOST:PORT`, by UDP")
 	flags.StringVar(&f.protocol, "protocol", "netflow9", "netflow5, netflow9 or ipfix")
+	flags.StringArrayVar(&f.settings, "set", nil, "send as a flow-exporter of the configuration file with this `key=value` does: layout=isr, timestamps=milliseconds, template.timeout=10s, option.interface-table=off …; may be repeated")
 	flags.StringVar(&f.profile, "profile", "office", "traffic profile: a `name` of --list-profiles, or a file")
 	flags.BoolVar(&f.list, "list-profiles", false, "list the profiles that come with the program")
 	flags.StringVar(&f.print, "print-profile", "", "print the profile `name`, to be changed")
@@ -137,14 +138,14 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 	if err != nil {
 		return cfg, err
 	}
-	protocol, err := export.ParseProtocol(f.protocol)
-	if err != nil || protocol == export.JSON {
-		return cfg, fmt.Errorf("--protocol %q: want netflow5, netflow9 or ipfix", f.protocol)
+	x, err := f.exportConfig()
+	if err != nil {
+		return cfg, err
 	}
 	cfg = generate.Config{
 		Profile: &p.Profile, Name: f.profile, Seed: f.seed, Routers: f.routers, Duration: f.length,
 		Cache:  cache.Config{Entries: f.entries, Active: f.active, Inactive: f.inactive, Linger: time.Second},
-		Export: export.Config{Protocol: protocol},
+		Export: x,
 	}
 	if err := f.onPurpose(&cfg); err != nil {
 		return cfg, err
