@@ -275,6 +275,7 @@ func compare5(t testing.TB, r *flow.Record, got netflowlegacy.RecordsNetFlowV5) 
 		First: uint32(r.First.Milliseconds()), Last: uint32(r.Last.Milliseconds()),
 		SrcPort: r.SrcPort, DstPort: r.DstPort, TCPFlags: byte(r.TCPFlags), Proto: r.Protocol, Tos: r.ToS,
 		SrcMask: r.SrcPrefixLen, DstMask: r.DstPrefixLen,
+		SrcAS: 64500, DstAS: 23456, // AS_TRANS (RFC 6793 §9)
 	}
 	if r.Input < 1<<16 {
 		want.Input = uint16(r.Input)

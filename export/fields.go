@@ -22,6 +22,9 @@ type Fields struct {
 	// no number of a flow: two flows share one with a chance of 1 in 2^64, and a later
 	// flow with the same key has the same id.
 	FlowID bool
+	// ASNumbers adds the autonomous systems of both ends, in four octets, to the default
+	// layout. NetFlow v5 and routers' layouts have their own.
+	ASNumbers bool
 	// Biflow sends both directions of a conversation in one record, the initiator's
 	// first, with the reverse direction's elements of RFC 5103, of IPFIX only. A record
 	// waits for its reverse for up to 5 s of cache time, and then goes out alone.

@@ -24,6 +24,7 @@ var choices = []struct {
 	{Fields{Timestamps: TimestampsNanoseconds}, []Protocol{IPFIX}},
 	{Fields{Counters: CountersReduced}, bothTemplated},
 	{Fields{FlowID: true}, bothTemplated},
+	{Fields{ASNumbers: true}, bothTemplated},
 	{Fields{Timestamps: TimestampsNanoseconds, Counters: CountersReduced, FlowID: true}, []Protocol{IPFIX}},
 }
 
@@ -46,6 +47,9 @@ func wantForm(cfg *Config, r *flow.Record) map[uint16]any {
 	w := wantFields(cfg.Protocol, r)
 	if cfg.Fields.Counters == CountersReduced && max(r.Packets, r.Octets) < 1<<32 {
 		w[1], w[2] = uint32(r.Octets), uint32(r.Packets)
+	}
+	if cfg.Fields.ASNumbers {
+		w[16], w[17] = r.SrcAS, r.DstAS
 	}
 	if cfg.Fields.FlowID {
 		h := fnv.New64a()
@@ -268,6 +272,9 @@ func TestTsharkForms(t *testing.T) {
 // tsharkWantForm is tsharkWant for a choice of fields.
 func tsharkWantForm(cfg *Config, r *flow.Record) map[string]string {
 	w := tsharkWant(cfg.Protocol, r)
+	if cfg.Fields.ASNumbers {
+		w["srcas"], w["dstas"] = "64500", "65550"
+	}
 	if cfg.Fields.FlowID {
 		w["flow_id"] = fmt.Sprint(hashKey(&r.Key))
 	}

@@ -24,8 +24,7 @@ var allLayouts = []Layout{LayoutDefault, LayoutNetFlowOriginal, LayoutISR, Layou
 // isRouter tells whether l is that of a router, which decides on times and counters itself.
 func (l Layout) isRouter() bool { return l != "" && l != LayoutDefault }
 
-// routerLayouts have counters of four octets. What the cache does not know is 0: AS
-// numbers, BGP next hops, the application4, VRFs, the sampler's number and IPv6 extension
+// routerLayouts have counters of four octets. What the cache does not know is 0: BGP next hops, the application4, VRFs, the sampler's number and IPv6 extension
 // headers. So is an IPv6 next hop of IPv4.
 var routerLayouts = map[Layout]struct{ ipv4, ipv6 []group }{
 	LayoutNetFlowOriginal: {
@@ -126,8 +125,6 @@ var (
 		func(b []byte, r *flow.Record, _ int64) []byte { return append(b, r.SrcMAC[:]...) },
 	}
 
-	as2              = unknown(field{bgpSourceAsNumber, 2}, field{bgpDestinationAsNumber, 2})
-	as4              = unknown(field{bgpSourceAsNumber, 4}, field{bgpDestinationAsNumber, 4})
 	bgpNextHop4      = unknown(field{bgpNextHopIPv4Address, 4})
 	bgpNextHop6      = unknown(field{bgpNextHopIPv6Address, 16})
 	sampler2         = unknown(field{samplerID, 2})

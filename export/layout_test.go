@@ -3,6 +3,7 @@ package export
 import (
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func layoutRecords() []flow.Record {
 
 // wantLayout returns the fields of r in a layout as numbers of the given length.
 func wantLayout(r *flow.Record, fields string) map[uint16]any {
-	all := map[uint16]any{243: r.VLAN & 4095}
+	all := map[uint16]any{243: r.VLAN & 4095, 16: r.SrcAS, 17: r.DstAS}
 	for _, p := range bothTemplated {
 		for id, v := range wantFields(p, r) {
 			all[id] = v
@@ -76,8 +77,13 @@ func wantLayout(r *flow.Record, fields string) map[uint16]any {
 				w[id] = uint32(v)
 			}
 		case uint32:
-			if w[id] = v; octets == 3 {
+			switch w[id] = v; {
+			case octets == 3:
 				w[id] = []byte{byte(v >> 16), byte(v >> 8), byte(v)}
+			case octets == 2 && v > math.MaxUint16:
+				w[id] = uint16(23456) // RFC 6793 §9
+			case octets == 2:
+				w[id] = uint16(v)
 			}
 		default:
 			w[id] = v
@@ -199,12 +205,15 @@ var tsharkNames = map[string]string{
 // tsharkWantLayout returns what tshark should print for r.
 func tsharkWantLayout(r *flow.Record, fields string) map[string]string {
 	all := map[string]string{
-		"srcas": "0", "dstas": "0", "bgpnexthop": "0.0.0.0", "bgpnexthopv6": "::", "sampler_id": "0", "ipv6_exthdr": "0x00000000",
+		"srcas": "64500", "dstas": "65550", "bgpnexthop": "0.0.0.0", "bgpnexthopv6": "::", "sampler_id": "0", "ipv6_exthdr": "0x00000000",
 		"appl_id.classification_engine_id": "0", "appl_id.selector_id": "00:00:00", "ingress_vrfid": "0", "egress_vrfid": "0",
 		"dot1q_vlan_id": fmt.Sprint(r.VLAN & 4095), "nexthop": "0.0.0.0",
 	}
 	maps.Copy(all, tsharkWant(NetFlow9, r))
 	maps.Copy(all, tsharkWant(IPFIX, r))
+	if strings.Contains(fields, " 17:2 ") {
+		all["dstas"] = "23456" // RFC 6793 §9
+	}
 	w := map[string]string{}
 	for _, f := range strings.Fields(fields) {
 		id, _, _ := strings.Cut(f, ":")

@@ -12,8 +12,8 @@ const (
 	header5     = 24
 	record5     = 48
 	maxRecords5 = 30
-	// maxParts bounds the records into which one flow is split: 2^48 octets.
-	maxParts = 1 << 16
+	// MaxParts bounds the records into which one flow is split: 2^48 octets.
+	MaxParts = 1 << 16
 )
 
 // append5 appends r as one record, or as several whose counters sum up to its
@@ -23,7 +23,7 @@ func (s *Session) append5(r *flow.Record, now flow.Time) Reason {
 		return NotIPv4
 	}
 	parts := max(1, parts32(r.Packets), parts32(r.Octets))
-	if parts > maxParts {
+	if parts > MaxParts {
 		return TooLarge
 	}
 	in, out := s.index16(r.Input), s.index16(r.Egress)
@@ -48,7 +48,7 @@ func (s *Session) append5(r *flow.Record, now flow.Time) Reason {
 }
 
 // appendRecord5 appends one record. What NetFlow v5 has no room for is left
-// out: an IPv6 next hop (0), the ninth TCP flag. AS numbers are 0.
+// out: an IPv6 next hop (0), the ninth TCP flag.
 func appendRecord5(b []byte, r *flow.Record, in, out uint16, packets, octets uint32) []byte {
 	b = append(b, r.Src[:4]...)
 	b = append(b, r.Dst[:4]...)
@@ -66,7 +66,7 @@ func appendRecord5(b []byte, r *flow.Record, in, out uint16, packets, octets uin
 	b = be.AppendUint16(b, r.SrcPort)
 	b = be.AppendUint16(b, r.DstPort) // ICMP: type×256 + code
 	b = append(b, 0, uint8(r.TCPFlags), r.Protocol, r.ToS)
-	b = append(b, 0, 0, 0, 0) // source and destination AS
+	b = putAS2(b, r, 0)
 	return append(b, r.SrcPrefixLen, r.DstPrefixLen, 0, 0)
 }
 

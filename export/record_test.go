@@ -26,7 +26,7 @@ func record4() flow.Record {
 			NextHop: [16]byte{203, 0, 113, 9}, NextHopVersion: 4,
 			SrcPrefixLen: 24, DstPrefixLen: 16, Status: flow.Forwarded,
 		},
-		End: flow.EndOfFlow, Expired: 3_613_500_000_000,
+		End: flow.EndOfFlow, Expired: 3_613_500_000_000, SrcAS: 64500, DstAS: 65550,
 	}
 }
 

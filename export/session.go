@@ -141,7 +141,7 @@ func (s *Session) end(t *template, now flow.Time) {
 // appendParts puts r into messages as several records, whose counters sum up to its own.
 func (s *Session) appendParts(t *template, r *flow.Record, now flow.Time) Reason {
 	parts := max(parts32(r.Packets), parts32(r.Octets))
-	if parts > maxParts {
+	if parts > MaxParts {
 		return TooLarge
 	}
 	part := *r

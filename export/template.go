@@ -189,6 +189,9 @@ func (c *Config) shared(endpoints group) []group {
 	if c.Fields.FlowID {
 		groups = append(groups, flowIDs)
 	}
+	if c.Fields.ASNumbers {
+		groups = append(groups, as4)
+	}
 	switch c.Sampling.Form {
 	case FormFlowSampler:
 		groups = append(groups, flowSampler)

@@ -239,7 +239,7 @@ func tsharkWant(p Protocol, r *flow.Record) map[string]string {
 
 // tsharkWant5 turns w into what NetFlow v5 has room for.
 func tsharkWant5(w map[string]string, r *flow.Record) {
-	w["srcas"], w["dstas"] = "0", "0"
+	w["srcas"], w["dstas"] = "64500", "23456" // RFC 6793 §9
 	if r.Input > 65535 {
 		w["inputint"] = "0"
 	}

@@ -80,4 +80,7 @@ type Record struct {
 	End EndReason
 	// Expired is the horizon at which the flow left the cache.
 	Expired Time
+	// SrcAS and DstAS are the autonomous systems that the addresses belong to; 0 where it is
+	// not known, as to the cache.
+	SrcAS, DstAS uint32
 }

@@ -35,6 +35,7 @@ type Network struct {
 	Prefix    netip.Prefix
 	Interface uint32     // ifIndex
 	NextHop   netip.Addr // the zero Addr where the hosts are on the link
+	AS        uint32     // the origin of the route by BGP; 0 for one of the router's own
 	Weight    float64
 	// Hosts is how many hosts take part: the first addresses of Prefix but for its zero.
 	Hosts uint64

@@ -28,6 +28,17 @@ func (s *Source) Lookup(k *flow.Key, _ uint32, r *flow.Route) (egress uint32) {
 	return to.Interface
 }
 
+// ASNumbers returns the autonomous systems that both ends of a flow are in, as their routes say.
+func (s *Source) ASNumbers(k *flow.Key) (src, dst uint32) {
+	if n := s.network(k.SrcAddr()); n != nil {
+		src = n.AS
+	}
+	if n := s.network(k.DstAddr()); n != nil {
+		dst = n.AS
+	}
+	return src, dst
+}
+
 func (s *Source) network(a netip.Addr) (found *Network) {
 	for i := range s.cfg.Profile.Networks {
 		n := &s.cfg.Profile.Networks[i]

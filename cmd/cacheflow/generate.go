@@ -30,6 +30,7 @@ type generateFlags struct {
 	print                         string
 	captures                      []string
 	faults, templates, restarts   []string
+	records, clocks, settings     []string
 	routers, rate, entries        int
 	repeat                        int
 	seed                          uint64
@@ -65,6 +66,7 @@ func newGenerate() *cobra.Command {
 	flags := c.Flags()
 	flags.StringVarP(&f.to, "export", "e", "", "collector, `HOST:PORT`, by UDP")
 	flags.StringVar(&f.protocol, "protocol", "netflow9", "netflow5, netflow9 or ipfix")
+	flags.StringArrayVar(&f.settings, "set", nil, "send as a flow-exporter of the configuration file with this `key=value` does: layout=isr, timestamps=milliseconds, template.timeout=10s, option.interface-table=off …; may be repeated")
 	flags.StringVar(&f.profile, "profile", "office", "traffic profile: a `name` of --list-profiles, or a file")
 	flags.BoolVar(&f.list, "list-profiles", false, "list the profiles that come with the program")
 	flags.StringVar(&f.print, "print-profile", "", "print the profile `name`, to be changed")
@@ -82,6 +84,8 @@ func newGenerate() *cobra.Command {
 	flags.StringArrayVar(&f.faults, "fault", nil, "do to a share of the datagrams, as in `drop=1%`; also duplicate, reorder, delay (by=2s), truncate, jump; with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.templates, "templates", nil, "let templates be `late`,to=10s; or lost, changed (under their ids) or withdrawn (IPFIX), with ,from=10s,to=20s,exporter=3; may be repeated")
 	flags.StringArrayVar(&f.restarts, "restart", nil, "let all exporters lose their power and start again at a `time` of the traffic, or one, as in 30s,exporter=2; may be repeated")
+	flags.StringArrayVar(&f.records, "records", nil, "change a share of the flow records, as in `limits=1%` (counters at 2^32-1, 2^32, 2^63, 2^64-1 in turn) or reversed=1% (the end before the start); with ,from=10s,to=20s,exporter=3; may be repeated")
+	flags.StringArrayVar(&f.clocks, "clock", nil, "let the wall clock jump, as in `step=-30s`,at=10m, or sysUpTime wrap: wrap,at=10m; with ,exporter=2; may be repeated")
 	flags.StringVar(&f.manifest, "manifest", "", "write what was sent to `file`, as JSON lines; a name with .gz compresses them")
 	flags.StringVar(&f.ledger, "ledger", "", "write the final ledger to `file`, as JSON")
 	flags.IntVar(&f.entries, "entries", 65536, "flows that each router's cache holds, at 192 octets")
@@ -145,38 +149,20 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 	case f.routers < 1 || f.routers > generate.MaxRouters:
 		return cfg, fmt.Errorf("--exporters %d: want 1 to %d", f.routers, generate.MaxRouters)
 	}
-	protocol, err := export.ParseProtocol(f.protocol)
-	if err != nil || protocol == export.JSON {
-		return cfg, fmt.Errorf("--protocol %q: want netflow5, netflow9 or ipfix", f.protocol)
+	x, err := f.exportConfig()
+	if err != nil {
+		return cfg, err
 	}
 	cfg = generate.Config{
 		Seed: f.seed, Routers: f.routers, Duration: f.length,
 		Cache:  cache.Config{Entries: f.entries, Active: f.active, Inactive: f.inactive, Linger: time.Second},
-		Export: export.Config{Protocol: protocol, Address: f.to},
+		Export: x,
 	}
 	if err := f.traffic(c, &cfg); err != nil {
 		return cfg, err
 	}
-	for _, text := range f.faults {
-		fault, err := generate.ParseFault(text)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Faults = append(cfg.Faults, fault)
-	}
-	for _, text := range f.templates {
-		fault, err := generate.ParseTemplateFault(text)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Templates = append(cfg.Templates, fault)
-	}
-	for _, text := range f.restarts {
-		restart, err := generate.ParseRestart(text)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Restarts = append(cfg.Restarts, restart)
+	if err := f.onPurpose(&cfg); err != nil {
+		return cfg, err
 	}
 	if f.source != "" {
 		if cfg.Sources, err = generate.ParseSources(f.source, f.routers); err != nil {
@@ -221,6 +207,35 @@ func (f *generateFlags) traffic(c *cobra.Command, cfg *generate.Config) error {
 	}
 	cfg.Capture = &generate.Capture{Paths: f.captures, Stdin: c.InOrStdin(), Repeat: f.repeat, Mirror: f.mirror}
 	return cfg.Capture.Check()
+}
+
+// onPurpose reads what goes wrong.
+func (f *generateFlags) onPurpose(cfg *generate.Config) (err error) {
+	if cfg.Faults, err = parseEach(f.faults, generate.ParseFault); err != nil {
+		return err
+	}
+	if cfg.Templates, err = parseEach(f.templates, generate.ParseTemplateFault); err != nil {
+		return err
+	}
+	if cfg.Restarts, err = parseEach(f.restarts, generate.ParseRestart); err != nil {
+		return err
+	}
+	if cfg.Records, err = parseEach(f.records, generate.ParseRecordFault); err != nil {
+		return err
+	}
+	cfg.Clocks, err = parseEach(f.clocks, generate.ParseClock)
+	return err
+}
+
+func parseEach[T any](texts []string, parse func(string) (T, error)) (all []T, err error) {
+	for _, text := range texts {
+		v, err := parse(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 func parseStart(s string) (time.Time, error) {
@@ -316,11 +331,14 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 	if stats.Faults > 0 {
 		fmt.Fprintf(w, "%d of the datagrams met a fault on purpose\n", stats.Faults)
 	}
+	if stats.Changed > 0 {
+		fmt.Fprintf(w, "%d of the records were changed on purpose\n", stats.Changed)
+	}
 	if stats.Undecodable > 0 {
 		fmt.Fprintf(w, "%d of the records cannot be decoded: their templates came too late or never\n", stats.Undecodable)
 	}
 	if stats.NotCarried > 0 {
-		fmt.Fprintf(w, "%d records were not sent: NetFlow v5 carries IPv4 only\n", stats.NotCarried)
+		fmt.Fprintf(w, "%d records were not sent: NetFlow v5 carries IPv4 only, and counters up to 2^48\n", stats.NotCarried)
 	}
 	if sockets.Refused > 0 {
 		fmt.Fprintf(w, "%d times %s said that nobody listens\n", sockets.Refused, f.to)

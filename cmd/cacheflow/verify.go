@@ -76,22 +76,24 @@ func (f *verifyFlags) run(c *cobra.Command, args []string) error {
 	} else {
 		stored = func(all []manifest.Exporter) (*verify.Stored, error) { return verify.ReadFile(args[1], all) }
 	}
-	exporters, sent, err := readManifest(args[0])
+	var sent []manifest.Record
+	m, err := eachRecord(args[0], func(r *manifest.Record) { sent = append(sent, *r) })
 	if err != nil {
 		return err
 	}
-	s, err := stored(exporters)
+	s, err := stored(m.Exporters)
 	if err != nil {
 		return err
 	}
 	if !s.Shows.Exporter {
 		fmt.Fprintf(c.ErrOrStderr(), "%s do not tell exporters apart: they are not compared\n", s.Format)
 	}
+	s.Shows.Limit(m.Header.Lacks)
 	result := verify.Compare(sent, s.Records, s.Shows)
 	if f.asJSON {
 		err = result.WriteJSON(c.OutOrStdout())
 	} else {
-		err = result.WriteText(c.OutOrStdout(), exporters)
+		err = result.WriteText(c.OutOrStdout(), m.Exporters)
 	}
 	if err == nil && !result.Complete() {
 		err = errors.New("the collector does not have what was sent")
@@ -119,24 +121,18 @@ func (f *verifyFlags) receive(c *cobra.Command) (*verify.Received, error) {
 // writeTotals sums a manifest up.
 func (f *verifyFlags) writeTotals(c *cobra.Command, path string) error {
 	totals := verify.NewTotals()
-	exporters, err := eachRecord(path, totals.Add)
+	m, err := eachRecord(path, totals.Add)
 	if err != nil {
 		return err
 	}
 	if f.asJSON {
 		return totals.WriteJSON(c.OutOrStdout(), f.top)
 	}
-	return totals.WriteText(c.OutOrStdout(), exporters, f.top)
+	return totals.WriteText(c.OutOrStdout(), m.Exporters, f.top)
 }
 
-// readManifest returns all of a manifest.
-func readManifest(path string) (exporters []manifest.Exporter, all []manifest.Record, err error) {
-	exporters, err = eachRecord(path, func(r *manifest.Record) { all = append(all, *r) })
-	return exporters, all, err
-}
-
-// eachRecord calls do with each record of a manifest.
-func eachRecord(path string, do func(*manifest.Record)) ([]manifest.Exporter, error) {
+// eachRecord calls do with each record of a manifest, and returns its reader: what it had besides.
+func eachRecord(path string, do func(*manifest.Record)) (*manifest.Reader, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -149,7 +145,7 @@ func eachRecord(path string, do func(*manifest.Record)) ([]manifest.Exporter, er
 	for {
 		var r manifest.Record
 		if err := m.Next(&r); err == io.EOF {
-			return m.Exporters, nil
+			return m, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}

@@ -46,20 +46,28 @@ func goflow2(data []byte, templates netflow.NetFlowTemplateSystem) (flows []Flow
 	var v9 netflow.NFv9Packet
 	var ipfix netflow.IPFIXPacket
 	err = netflow.DecodeMessageVersion(bytes.NewBuffer(data), templates, &v9, &ipfix)
-	boot := int64(v9.UnixSeconds)*1000 - int64(v9.SystemUptime)
+	wall := wallTime(int64(v9.UnixSeconds)*1000, v9.SystemUptime)
 	for _, set := range append(v9.FlowSets, ipfix.FlowSets...) {
 		if set, ok := set.(netflow.DataFlowSet); ok {
 			for _, r := range set.Records {
-				flows = append(flows, goflow2Flow(r.Values, boot))
+				flows = append(flows, goflow2Flow(r.Values, wall))
 			}
 		}
 	}
 	return flows, err
 }
 
-// goflow2Flow names the values of a record of v9 or IPFIX; boot is the wall time
-// of sysUpTime 0 in milliseconds.
-func goflow2Flow(values []netflow.DataField, boot int64) Flow {
+// wallTime returns what converts stamps of sysUpTime to text in milliseconds since 1970, by the
+// wall time and the sysUpTime of one header; stamps are within 2^31 ms of it, modulo 2^32. It is
+// ours: goflow2's own knows of no wrap in NetFlow v9, and tshark has none.
+func wallTime(exported int64, uptime uint32) func(stamp uint32) string {
+	return func(stamp uint32) string {
+		return strconv.FormatInt(exported-int64(int32(uptime-stamp)), 10)
+	}
+}
+
+// goflow2Flow names the values of a record of v9 or IPFIX; wall converts sysUpTime.
+func goflow2Flow(values []netflow.DataField, wall func(uint32) string) Flow {
 	f := make(Flow, len(values))
 	for _, v := range values {
 		data, ok := v.Value.([]byte)
@@ -68,9 +76,9 @@ func goflow2Flow(values []netflow.DataField, boot int64) Flow {
 		}
 		switch v.Type {
 		case netflow.NFV9_FIELD_FIRST_SWITCHED:
-			f["flowStartMilliseconds"] = strconv.FormatInt(boot+int64(unsigned(data)), 10)
+			f["flowStartMilliseconds"] = wall(uint32(unsigned(data)))
 		case netflow.NFV9_FIELD_LAST_SWITCHED:
-			f["flowEndMilliseconds"] = strconv.FormatInt(boot+int64(unsigned(data)), 10)
+			f["flowEndMilliseconds"] = wall(uint32(unsigned(data)))
 		default:
 			f[goflow2Name(v.Type)] = goflow2Text(v.Type, data)
 		}
@@ -112,7 +120,7 @@ func unsigned(data []byte) (n uint64) {
 }
 
 func goflow2v5(p *netflowlegacy.PacketNetFlowV5, r *netflowlegacy.RecordsNetFlowV5) Flow {
-	boot := int64(p.UnixSecs)*1000 + int64(p.UnixNSecs)/1e6 - int64(p.SysUptime)
+	wall := wallTime(int64(p.UnixSecs)*1000+int64(p.UnixNSecs)/1e6, p.SysUptime)
 	address := func(a netflowlegacy.IPAddress) string {
 		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(a)))).String()
 	}
@@ -120,14 +128,15 @@ func goflow2v5(p *netflowlegacy.PacketNetFlowV5, r *netflowlegacy.RecordsNetFlow
 		"sourceIPv4Address":      address(r.SrcAddr),
 		"destinationIPv4Address": address(r.DstAddr),
 		"ipNextHopIPv4Address":   address(r.NextHop),
-		"flowStartMilliseconds":  strconv.FormatInt(boot+int64(r.First), 10),
-		"flowEndMilliseconds":    strconv.FormatInt(boot+int64(r.Last), 10),
+		"flowStartMilliseconds":  wall(r.First),
+		"flowEndMilliseconds":    wall(r.Last),
 	}
 	for name, n := range map[string]uint32{
 		"ingressInterface": uint32(r.Input), "egressInterface": uint32(r.Output),
 		"packetDeltaCount": r.DPkts, "octetDeltaCount": r.DOctets,
 		"sourceTransportPort": uint32(r.SrcPort), "destinationTransportPort": uint32(r.DstPort),
 		"tcpControlBits": uint32(r.TCPFlags), "protocolIdentifier": uint32(r.Proto), "ipClassOfService": uint32(r.Tos),
+		"bgpSourceAsNumber": uint32(r.SrcAS), "bgpDestinationAsNumber": uint32(r.DstAS),
 		"sourceIPv4PrefixLength": uint32(r.SrcMask), "destinationIPv4PrefixLength": uint32(r.DstMask),
 	} {
 		f[name] = strconv.FormatUint(uint64(n), 10)

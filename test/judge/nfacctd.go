@@ -125,6 +125,23 @@ func (n *Nfacctd) Stop(records int) {
 	n.process.Stop(syscall.SIGINT, patience)
 }
 
+// StopQuiet ends nfacctd when it has written something, and then nothing for some time: where
+// nobody knows how many records it makes of what it was sent. It writes each second; one that never
+// ends to do so has lost its way.
+func (n *Nfacctd) StopQuiet(quiet time.Duration) {
+	written, began := false, time.Now()
+	for since := began; time.Since(since) < quiet || !written; time.Sleep(50 * time.Millisecond) {
+		if time.Since(began) > patience {
+			n.t.Errorf("nfacctd has not come to rest after %v", patience)
+			break
+		}
+		if n.written() > 0 {
+			written, since = true, time.Now()
+		}
+	}
+	n.process.Stop(syscall.SIGINT, patience)
+}
+
 // written counts the records that have come to the file since the last call:
 // each is a line.
 func (n *Nfacctd) written() (lines int) {

@@ -140,6 +140,16 @@ func (r *Recorder) awaitRead(port uint16) {
 // some of those that a recorder may be given for a traceroute's, and says so.
 const collectorPort = 2055
 
+// sourcePort returns what stands for the port that a datagram came from: one of traceroute's is written
+// as one that the kernel gives to nobody (ip_local_port_range).
+func sourcePort(port uint16) uint16 {
+	const first, last, below = 33434, 33534, 20000
+	if port >= first && port <= last {
+		return port - below
+	}
+	return port
+}
+
 // WritePcap writes the datagrams with UDP and IP headers to a capture file of
 // the test's own and returns its name.
 func (r *Recorder) WritePcap() string {
@@ -168,7 +178,7 @@ func (r *Recorder) WritePcap() string {
 
 // packet puts the headers before a datagram again.
 func packet(d Datagram, to netip.AddrPort) ([]byte, error) {
-	udp := &layers.UDP{SrcPort: layers.UDPPort(d.From.Port()), DstPort: layers.UDPPort(to.Port())}
+	udp := &layers.UDP{SrcPort: layers.UDPPort(sourcePort(d.From.Port())), DstPort: layers.UDPPort(to.Port())}
 	var ip gopacket.SerializableLayer
 	if from := d.From.Addr(); from.Is4() {
 		ip4 := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: from.AsSlice(), DstIP: to.Addr().Unmap().AsSlice()}

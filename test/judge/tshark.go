@@ -175,9 +175,9 @@ func (p *pdml) composed(name, show string) {
 	}
 	switch name {
 	case "timestart":
-		p.flow["flowStartMilliseconds"] = strconv.FormatInt(p.now-p.uptime+milliseconds(show), 10)
+		p.flow["flowStartMilliseconds"] = wallTime(p.now, uint32(p.uptime))(uint32(milliseconds(show)))
 	case "timeend":
-		p.flow["flowEndMilliseconds"] = strconv.FormatInt(p.now-p.uptime+milliseconds(show), 10)
+		p.flow["flowEndMilliseconds"] = wallTime(p.now, uint32(p.uptime))(uint32(milliseconds(show)))
 	case "abstimestart":
 		p.flow["flowStartMilliseconds"] = absolute(show)
 	case "abstimeend":

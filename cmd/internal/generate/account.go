@@ -80,7 +80,7 @@ func (g *generator) exporterLedger() ledger.Exporter {
 			refused[i].Add(r.account.refused[i])
 		}
 		for i := range r.open {
-			e.Building.Add(sumOf(&r.open[i]))
+			e.Building.Add(r.open[i].sum)
 		}
 	}
 	for _, r := range g.rounds {

@@ -53,7 +53,7 @@ func TestLedger(t *testing.T) {
 			}
 			s := run(t, ctx, c)
 			wantLedger(t, s)
-			restarts, lost := restartsOf(t, s.manifest.Bytes()), uint64(0)
+			restarts, lost := lines[manifest.Restart](t, s.manifest.Bytes(), "restart"), uint64(0)
 			for _, r := range restarts {
 				lost += r.Packets
 			}
@@ -73,6 +73,20 @@ func TestLedger(t *testing.T) {
 			if dropped(l, "not IPv4").Count == 0 == (protocol == export.NetFlow5) {
 				t.Errorf("%+v refused", dropped(l, "not IPv4"))
 			}
+		}
+	}
+}
+
+// Counters that are changed on purpose are in the ledger as they were metered.
+func TestLedgerOfChangedRecords(t *testing.T) {
+	for _, protocol := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
+		c := config(t, "office", protocol)
+		c.Records = []generate.RecordFault{{Kind: manifest.Limits, Share: 0.5}}
+		c.Restarts = []generate.Restart{{At: 5 * time.Second, Exporter: 2}}
+		s := run(t, t.Context(), c)
+		wantLedger(t, s)
+		if s.stats.Changed == 0 {
+			t.Error("no record was changed")
 		}
 	}
 }

@@ -43,7 +43,10 @@ type Config struct {
 	Faults []Fault
 	// Templates are faults of the templates, before those of datagrams.
 	Templates []TemplateFault
-	Restarts  []Restart
+	// Records are faults of flow records, before they are put into datagrams.
+	Records  []RecordFault
+	Restarts []Restart
+	Clocks   []Clock
 	// Send sends a datagram of a router, counted from 0, which it must copy; an error ends all.
 	Send func(router int, datagram []byte) error
 	// Manifest is where the manifest goes, compressed unless it is to be plain; nil writes none.
@@ -65,8 +68,8 @@ type Stats struct {
 	Datagrams  uint64 // those that were dropped on purpose among them
 	Records    uint64
 	Octets     uint64 // of datagrams
-	// Faults counts the datagrams that a fault hit.
-	Faults uint64
+	// Faults counts the datagrams that a fault hit, Changed the records.
+	Faults, Changed uint64
 	// Undecodable counts records that a collector cannot decode, for want of their template.
 	Undecodable uint64
 	// NotCarried counts records that the protocol cannot carry.
@@ -81,8 +84,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%d routers: want 1 to %d", c.Routers, MaxRouters)
 	case c.Duration < 0 || c.Duration == 0 && c.Capture == nil || c.Duration > maxDuration:
 		return fmt.Errorf("a duration of %v: want more than 0, at most %v", c.Duration, maxDuration)
-	case c.Start.Nanosecond() != 0 || c.Start.Unix() < int64((maxUptime)/time.Second):
-		return errors.New("the start must be a whole second, later than January 1970")
+	case c.Start.Nanosecond() != 0 || c.Start.Unix() < int64(uptimeWrap/time.Second):
+		return errors.New("the start must be a whole second, later than February 1970")
 	case len(c.Sources) != 0 && len(c.Sources) < c.Routers:
 		return fmt.Errorf("%d source addresses for %d routers", len(c.Sources), c.Routers)
 	}
@@ -96,8 +99,16 @@ func (c *Config) check() error {
 			return fmt.Errorf("a restart at %v: the traffic ends at %v", r.At, c.Duration)
 		}
 	}
+	if err := c.checkClocks(); err != nil {
+		return err
+	}
 	for i := range c.Faults {
 		if err := c.Faults[i].check(); err != nil {
+			return err
+		}
+	}
+	for i := range c.Records {
+		if err := c.Records[i].check(); err != nil {
 			return err
 		}
 	}
@@ -110,7 +121,7 @@ func (c *Config) check() error {
 }
 
 // Routers have been up for some time when the traffic starts, so that their sysUpTimes differ.
-// It does not begin anew, after 2^32 ms (49.7 days), within maxDuration.
+// It does not wrap within maxDuration, but where a Clock says so.
 const (
 	minUptime   = time.Hour
 	maxUptime   = 20 * 24 * time.Hour
@@ -119,6 +130,9 @@ const (
 
 // uptime returns how long a router has been up at the start.
 func (c *Config) uptime(number uint32) time.Duration {
+	if at, wraps := c.wrapAt(number); wraps {
+		return uptimeWrap - at
+	}
 	r := rand.New(rand.NewPCG(c.Seed, 1<<32|uint64(number))) // no router's traffic has this sequence
 	return minUptime + time.Duration(r.Int64N(int64((maxUptime-minUptime)/time.Second)))*time.Second
 }
@@ -132,27 +146,13 @@ func (c *Config) exporter(number uint32) manifest.Exporter {
 	return x
 }
 
-// header returns how the manifest begins.
-func (c *Config) header() manifest.Header {
-	h := manifest.Header{
-		Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(),
-		Faults: texts(c.Faults), Templates: texts(c.Templates),
-	}
-	if c.Duration > 0 {
-		h.Duration = c.Duration.String()
-	}
-	if f := c.Capture; f != nil {
-		h.Capture, h.Repeat, h.Mirror = f.Paths, f.times(), f.Mirror
-	}
-	return h
-}
-
 // session returns the configuration of a router's messages.
-func (c *Config) session(x *manifest.Exporter) export.Config {
+func (c *Config) session(x *manifest.Exporter, epoch func() time.Time) export.Config {
 	e := c.Export
 	e.SourceID, e.EngineType, e.EngineID = x.Domain, uint8(x.Domain>>8), uint8(x.Domain)
-	e.Now, e.Epoch = nil, func() time.Time { return x.Boot }
+	e.Now, e.Epoch = nil, epoch
 	if c.Capture == nil {
+		e.Fields.ASNumbers = hasAS(c.Profile)
 		e.InterfaceTable = func() []export.Interface { return interfaces(c.Profile) }
 	}
 	return e

@@ -124,7 +124,7 @@ func TestSameSeedSameOctets(t *testing.T) {
 // key is all that both know of a record.
 func key(exporter uint32, m *manifest.Record) string {
 	return fmt.Sprint(exporter, m.Src, m.Dst, m.SrcPort, m.DstPort, m.Protocol, m.ToS, m.TCPFlags&0xff, m.Input, m.Output,
-		m.Packets, m.Octets, m.Start, m.End, m.SrcPrefixLen, m.DstPrefixLen)
+		m.Packets, m.Octets, m.Start, m.End, m.SrcPrefixLen, m.DstPrefixLen, m.SrcAS, m.DstAS)
 }
 
 func flowKey(exporter uint32, f judge.Flow) string {
@@ -139,6 +139,7 @@ func flowKey(exporter uint32, f judge.Flow) string {
 		Packets: f.Uint("packetDeltaCount"), Octets: f.Uint("octetDeltaCount"),
 		Start: int64(f.Uint("flowStartMilliseconds")), End: int64(f.Uint("flowEndMilliseconds")),
 		SrcPrefixLen: uint8(f.Uint("source" + version + "PrefixLength")), DstPrefixLen: uint8(f.Uint("destination" + version + "PrefixLength")),
+		SrcAS: uint32(f.Uint("bgpSourceAsNumber")), DstAS: uint32(f.Uint("bgpDestinationAsNumber")),
 	}
 	m.Src, _ = netip.ParseAddr(f["source"+version+"Address"])
 	m.Dst, _ = netip.ParseAddr(f["destination"+version+"Address"])

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cacheflow/cache/flow"
+	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/manifest"
 	"cacheflow/export"
 )
@@ -55,24 +56,25 @@ func (c *Config) restarts(number uint32) (at []time.Time) {
 func (r *router) restart(at time.Time) (err error) {
 	r.out.restart = &manifest.Restart{Restart: at.UTC(), Exporter: r.Exporter.Exporter}
 	lost := &r.out.restart.Count
-	lose := func(f *flow.Record) {
-		lost.Add(f.Packets, f.Octets)
-		r.account.lost.Add(sumOf(f))
+	lose := func(s ledger.Sum) {
+		lost.Add(s.Packets, s.Octets)
+		r.account.lost.Add(s)
 	}
 	for i := range r.open {
-		lose(&r.open[i])
+		lose(r.open[i].sum)
 	}
 	r.open = r.open[:0]
 	r.emit = func(f *flow.Record) {
-		r.account.ended.Add(sumOf(f))
-		r.account.handed.Add(sumOf(f))
-		r.account.made.Add(sumOf(f))
-		lose(f)
+		s := sumOf(f)
+		r.account.ended.Add(s)
+		r.account.handed.Add(s)
+		r.account.made.Add(s)
+		lose(s)
 	}
 	for r.table.Flush(flushed) > 0 {
 	}
 	r.emit = r.export
-	r.Boot, r.now = at.UTC(), 0
+	r.Boot, r.now, r.told = at.UTC(), 0, at.UTC().Add(r.off)
 	r.session, err = export.NewSession(r.messages, r.send)
 	return err
 }

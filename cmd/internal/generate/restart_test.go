@@ -1,11 +1,7 @@
 package generate_test
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"encoding/binary"
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -24,7 +20,7 @@ func TestRestart(t *testing.T) {
 			c.Restarts = []generate.Restart{{At: 10 * time.Second}, {At: 20 * time.Second, Exporter: 1}, {At: 5 * time.Second, Exporter: 2}}
 			c.Faults = []generate.Fault{{Kind: manifest.Jump, Share: 1, Scope: generate.Scope{From: 9500 * time.Millisecond, To: 10 * time.Second}}} // forgotten by then
 			s := run(t, t.Context(), c)
-			restarts := restartsOf(t, s.manifest.Bytes())
+			restarts := lines[manifest.Restart](t, s.manifest.Bytes(), "restart")
 			all, _ := truth(t, &s.manifest)
 			wantDecoded(t, s, all)
 
@@ -60,26 +56,6 @@ func fromStart(s *sent, protocol export.Protocol) (n int) {
 		last = sequence
 	}
 	return n
-}
-
-// restartsOf returns those of a manifest.
-func restartsOf(t *testing.T, text []byte) (all []manifest.Restart) {
-	t.Helper()
-	z, err := gzip.NewReader(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(z); lines.Scan(); {
-		if !bytes.HasPrefix(lines.Bytes(), []byte(`{"restart":`)) {
-			continue
-		}
-		var r manifest.Restart
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, r)
-	}
-	return all
 }
 
 // A restart behind the end would be none.

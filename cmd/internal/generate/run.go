@@ -69,7 +69,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		defer g.feed.close()
 	}
 	if c.Manifest != nil {
-		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, c.header(), exporters)
+		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, g.header(), exporters)
 	}
 	err = g.run(ctx)
 	if err == nil && g.feed != nil {
@@ -111,6 +111,23 @@ func (g *generator) open() (exporters []manifest.Exporter, err error) {
 		exporters = append(exporters, r.Exporter)
 	}
 	return exporters, nil
+}
+
+// header returns how the manifest begins.
+func (g *generator) header() manifest.Header {
+	c := &g.cfg
+	h := manifest.Header{
+		Profile: c.Name, Seed: c.Seed, Protocol: c.Export.Protocol.String(), Start: c.Start.UTC(),
+		Lacks:  lacks(g.routers[0].session),
+		Faults: texts(c.Faults), Templates: texts(c.Templates), Records: texts(c.Records), Clocks: texts(c.Clocks),
+	}
+	if c.Duration > 0 {
+		h.Duration = c.Duration.String()
+	}
+	if f := c.Capture; f != nil {
+		h.Capture, h.Repeat, h.Mirror = f.Paths, f.times(), f.Mirror
+	}
+	return h
 }
 
 // waiting returns an error for a restart that a capture was too short for.
@@ -253,11 +270,15 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		r.sent++
 		g.count(d, at)
 		if g.truth != nil {
+			for i := range d.clocks {
+				g.truth.Clock(&d.clocks[i])
+			}
 			if err := g.truth.Datagram(&d.Datagram, out.records[p.record:d.records]); err != nil {
 				return err
 			}
 		}
 		g.stats.Read = r.read
+		g.stats.Changed += changed(out.records[p.record:d.records])
 		if g.cfg.Progress != nil {
 			g.cfg.Progress(&g.stats)
 		}
@@ -289,6 +310,16 @@ func (g *generator) count(d *datagram, at time.Duration) {
 	if d.Undecodable != "" {
 		s.Undecodable += uint64(d.Records)
 	}
+}
+
+// changed counts the records that a fault hit.
+func changed(rs []manifest.Record) (n uint64) {
+	for i := range rs {
+		if rs[i].Changed != "" {
+			n++
+		}
+	}
+	return n
 }
 
 func (g *generator) restarted(router int, r *manifest.Restart) {

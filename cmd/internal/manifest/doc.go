@@ -9,6 +9,7 @@
 //	{"datagram":1, "exporter":1, "sequence":…, "time":…, "octets":…, "records":…}
 //	[1, 1, "192.0.2.1", …]                               one for each record of that datagram
 //	{"restart":…, "exporter":1, "records":…, …}          its new boot time, and what was lost with it
+//	{"clock":…, "exporter":1, "at":…, "boot":…}          what its clocks did, see below
 //	{"total":"exporter", …}                              sums, see below
 //	{"end":"complete", …}
 //
@@ -31,14 +32,24 @@
 // or an "old template"; it is judged when the datagram is due, before what fault does to it. Then the
 // first line has the faults that were asked for.
 //
+// A line with clock says what an exporter's clocks did on purpose before its datagrams behind that
+// line: "wrap" (sysUpTime began anew, after 2^32 ms) or "step" (its wall clock jumped by that much,
+// and with it all times of its records, also of flows that began before). Boot is when sysUpTime
+// was 0, as the headers of these datagrams tell it. Times of datagrams, restarts and these lines are
+// of the traffic, whose clock is right; those of records are what a collector should show.
+//
 // A record is an array, for the sake of size; the manifest's first line names its columns by IANA
 // elements: exporter and datagram, the flow key (addresses of either IP version), what was
-// counted, and the route. Its times are those that the protocol carries, in milliseconds since
+// counted, and the route. What of these the protocol or the layout does not carry, the first line
+// lists as lacks. Its times are those that the protocol carries, in milliseconds since
 // 1970. NetFlow v9 has them relative to a header of whole seconds: so there they are up to a second
-// before the traffic's own, and just what a collector computes. A flow whose counters exceed
-// NetFlow v5's 32 bits is several records, as it is on the wire.
+// before the traffic's own, and just what a collector computes. Autonomous systems are as
+// records carry them: 23456 where one has no room in two octets (RFC 6793 §9). A flow whose counters exceed
+// NetFlow v5's 32 bits is several records, as it is on the wire. A record that was changed on purpose
+// has one column more, which says how: "limits" (packets and octets are 2^32-1, 2^32, 2^63 or 2^64-1,
+// or a part of that) or "reversed" (its end is before its start).
 //
-// Totals are of records, packets and octets: by exporter (with its datagrams, and the records
+// Totals, which are modulo 2^64, are of records, packets and octets: by exporter (with its datagrams, and the records
 // that the protocol cannot carry, such as IPv6 in NetFlow v5), by exporter and ingress interface,
 // and by exporter and minute, that of the flow's start. The last line sums all up; its end is
 // "interrupted" where somebody stopped the traffic, or a capture was damaged: what is listed was sent, and nothing else.

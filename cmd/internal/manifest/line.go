@@ -46,7 +46,12 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = appendAddress(b, r.NextHop)
 	b = appendNumber(b, uint64(r.SrcPrefixLen))
 	b = appendNumber(b, uint64(r.DstPrefixLen))
+	b = appendNumber(b, uint64(r.SrcAS))
+	b = appendNumber(b, uint64(r.DstAS))
 	b = strconv.AppendUint(b, uint64(r.Reason), 10)
+	if r.Changed != "" {
+		b = append(append(append(b, `,"`...), r.Changed...), '"')
+	}
 	return append(b, "]\n"...)
 }
 

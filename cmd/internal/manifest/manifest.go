@@ -23,6 +23,9 @@ type Header struct {
 	Duration  string    `json:"duration,omitempty"`  // "" for all of a capture
 	Faults    []string  `json:"faults,omitempty"`    // on purpose, as --fault has them
 	Templates []string  `json:"templates,omitempty"` // faults of templates, as --templates has them
+	Records   []string  `json:"records,omitempty"`   // faults of records, as --records has them
+	Clocks    []string  `json:"clocks,omitempty"`    // what happens to clocks, as --clock has it
+	Lacks     []string  `json:"lacks,omitempty"`     // columns that the exporters' records do not carry
 	Columns   []string  `json:"columns"`             // of records
 }
 
@@ -90,17 +93,27 @@ type Record struct {
 	Start, End                 int64 // milliseconds since 1970
 	NextHop                    netip.Addr
 	SrcPrefixLen, DstPrefixLen uint8
+	SrcAS, DstAS               uint32
 	Reason                     flow.EndReason
-	Fault                      Fault // its datagram's, as Undecodable; no columns
+	Changed                    RecordFault // one column more where it is not ""
+	Fault                      Fault       // its datagram's, as Undecodable; no columns
 	Undecodable                Undecodable
 }
+
+// RecordFault is what was done on purpose to a flow record; "" for nothing.
+type RecordFault string
+
+const (
+	Limits   RecordFault = "limits"   // its counters are at a limit: 2^32-1, 2^32, 2^63 or 2^64-1
+	Reversed RecordFault = "reversed" // its end is before its start
+)
 
 // columns are a record's, in the order in which appendRecord has them.
 var columns = []string{
 	"exporter", "datagram", "sourceAddress", "destinationAddress", "sourceTransportPort", "destinationTransportPort",
 	"protocolIdentifier", "ipClassOfService", "tcpControlBits", "ingressInterface", "egressInterface",
 	"packetDeltaCount", "octetDeltaCount", "flowStartMilliseconds", "flowEndMilliseconds",
-	"ipNextHop", "sourcePrefixLength", "destinationPrefixLength", "flowEndReason",
+	"ipNextHop", "sourcePrefixLength", "destinationPrefixLength", "bgpSourceAsNumber", "bgpDestinationAsNumber", "flowEndReason",
 }
 
 // Count is a number of records and what they carry.
@@ -123,6 +136,23 @@ type Restart struct {
 	Exporter uint32    `json:"exporter"`
 	Count
 }
+
+// Clock is what happened on purpose to the clocks of a router.
+type Clock struct {
+	Clock    ClockFault `json:"clock"`
+	Exporter uint32     `json:"exporter"`
+	At       time.Time  `json:"at"`           // of the traffic, whose clock is right
+	By       string     `json:"by,omitempty"` // how far a step goes, as time.Duration has it
+	Boot     time.Time  `json:"boot"`         // when sysUpTime was 0, as headers tell it from then on
+}
+
+// ClockFault is a kind of it.
+type ClockFault string
+
+const (
+	Wrap ClockFault = "wrap" // sysUpTime begins anew, after 2^32 ms
+	Step ClockFault = "step" // the wall clock jumps, and sysUpTime does not
+)
 
 // End is how a manifest ends.
 type End string

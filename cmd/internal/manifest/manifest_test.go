@@ -30,6 +30,7 @@ func record(exporter uint32, datagram uint64) manifest.Record {
 		Exporter: exporter, Datagram: datagram, Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("2001:db8::1"),
 		SrcPort: 49152, DstPort: 443, Protocol: 6, ToS: 184, TCPFlags: 0x11b, Input: 1, Output: 70000, Packets: 7, Octets: 1 << 40,
 		Start: 1_767_225_600_123, End: 1_767_225_660_456, NextHop: netip.MustParseAddr("fe80::1"), SrcPrefixLen: 24, DstPrefixLen: 64,
+		SrcAS: 64500, DstAS: 65536,
 		Reason: flow.EndOfFlow,
 	}
 }
@@ -81,11 +82,11 @@ func TestLines(t *testing.T) {
 		`{"exporter":1,"address":"127.0.0.2","domain":1,"boot":"2025-12-29T09:20:00Z"}`,
 		`{"exporter":2,"address":"","domain":2,"boot":"2025-12-29T09:20:01Z"}`,
 		`{"datagram":1,"exporter":1,"sequence":0,"time":1767225661000,"octets":200,"records":2}`,
-		`[1,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,1,70000,7,1099511627776,1767225600123,1767225660456,"fe80::1",24,64,3]`,
-		`[1,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,2,70000,7,1099511627776,1767225600123,1767225660456,"",24,64,3]`,
+		`[1,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,1,70000,7,1099511627776,1767225600123,1767225660456,"fe80::1",24,64,64500,65536,3]`,
+		`[1,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,2,70000,7,1099511627776,1767225600123,1767225660456,"",24,64,64500,65536,3]`,
 		`{"datagram":1,"exporter":2,"sequence":1,"time":1767225661000,"octets":200,"records":2}`,
-		`[2,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,1,70000,7,1099511627776,1767225600123,1767225660456,"fe80::1",24,64,3]`,
-		`[2,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,2,70000,7,1099511627776,1767225600123,1767225660456,"",24,64,3]`,
+		`[2,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,1,70000,7,1099511627776,1767225600123,1767225660456,"fe80::1",24,64,64500,65536,3]`,
+		`[2,1,"10.0.0.1","2001:db8::1",49152,443,6,184,283,2,70000,7,1099511627776,1767225600123,1767225660456,"",24,64,64500,65536,3]`,
 		`{"total":"exporter","exporter":1,"datagrams":1,"notCarried":0,"records":2,"packets":14,"octets":2199023255552}`,
 		`{"total":"exporter","exporter":2,"datagrams":1,"notCarried":5,"records":2,"packets":14,"octets":2199023255552}`,
 		`{"total":"interface","exporter":1,"ingressInterface":1,"records":1,"packets":7,"octets":1099511627776}`,
@@ -148,6 +149,30 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// What was done to a record on purpose is its last column.
+func TestChanged(t *testing.T) {
+	var out bytes.Buffer
+	w := manifest.NewWriter(&out, true, header, exporters)
+	d, rs := manifest.Datagram{Number: 1, Exporter: 1, Records: 3}, []manifest.Record{record(1, 1), record(1, 1), record(1, 1)}
+	rs[0].Changed, rs[2].Changed = manifest.Limits, manifest.Reversed
+	if err := errors.Join(w.Datagram(&d, rs), w.Close(manifest.Complete)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `,65536,3,"limits"]`) || !strings.Contains(out.String(), `,65536,3,"reversed"]`) {
+		t.Errorf("%s", &out)
+	}
+	m, err := manifest.NewReader(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rs {
+		var r manifest.Record
+		if err := m.Next(&r); err != nil || r != rs[i] {
+			t.Errorf("%+v instead of %+v: %v", r, rs[i], err)
+		}
+	}
+}
+
 // A manifest that is cut off or changed is told from a whole one.
 func TestDamage(t *testing.T) {
 	z, err := gzip.NewReader(bytes.NewReader(write(t, 2, false)))
@@ -161,7 +186,8 @@ func TestDamage(t *testing.T) {
 		{strings.Join(append(lines[:4:4], lines[5:]...), ""), "3 records, and the last line says 4"},
 		{strings.Replace(string(whole), `[1,1,"10.0.0.1"`, `[1,1,10.0.0.1`, 1), "instead of an address"},
 		{strings.Replace(string(whole), `,3]`, `,3,0]`, 1), "more columns"},
-		{strings.Replace(string(whole), `,64,3]`, `]`, 1), "fewer columns"},
+		{strings.Replace(string(whole), `,3]`, `,3,"limits",0]`, 1), "more columns"},
+		{strings.Replace(string(whole), `,65536,3]`, `]`, 1), "fewer columns"},
 		{strings.Replace(string(whole), `,443,`, `,65536,`, 1), "out of range"},
 		{string(whole) + lines[4], "behind the last"},
 	} {

@@ -146,7 +146,11 @@ func parse(text []byte, r *Record) error {
 		SrcPort: uint16(p.number(16)), DstPort: uint16(p.number(16)), Protocol: uint8(p.number(8)), ToS: uint8(p.number(8)),
 		TCPFlags: uint16(p.number(16)), Input: uint32(p.number(32)), Output: uint32(p.number(32)),
 		Packets: p.number(64), Octets: p.number(64), Start: int64(p.number(63)), End: int64(p.number(63)),
-		NextHop: p.address(), SrcPrefixLen: uint8(p.number(8)), DstPrefixLen: uint8(p.number(8)), Reason: flow.EndReason(p.number(8)),
+		NextHop: p.address(), SrcPrefixLen: uint8(p.number(8)), DstPrefixLen: uint8(p.number(8)),
+		SrcAS: uint32(p.number(32)), DstAS: uint32(p.number(32)), Reason: flow.EndReason(p.number(8)),
+	}
+	if p.err == nil && len(p.rest) > 0 {
+		r.Changed = p.changed()
 	}
 	if p.err == nil && len(p.rest) > 0 {
 		p.err = errors.New("more columns than a record has")
@@ -171,6 +175,18 @@ func (p *parser) value() string {
 	v := string(bytes.TrimSpace(p.rest[:i]))
 	p.rest = p.rest[i+1:]
 	return v
+}
+
+// changed takes what was done to the record.
+func (p *parser) changed() RecordFault {
+	v := p.value()
+	for _, f := range []RecordFault{Limits, Reversed} {
+		if v == strconv.Quote(string(f)) {
+			return f
+		}
+	}
+	p.err = fmt.Errorf("more columns than a record has, or unknown %s", v)
+	return ""
 }
 
 func (p *parser) number(bits int) uint64 {

@@ -89,6 +89,9 @@ func (m *Writer) count(s share) *Count {
 // Restart writes that a router restarts, before its first datagram from then on.
 func (m *Writer) Restart(r *Restart) { m.line(r) }
 
+// Clock writes what happened to a router's clocks, before its first datagram from then on.
+func (m *Writer) Clock(c *Clock) { m.line(c) }
+
 // NotCarried counts records that an exporter could not send by its protocol.
 func (m *Writer) NotCarried(exporter uint32, n uint64) { m.exporters[exporter-1].NotCarried += n }
 

@@ -29,6 +29,7 @@ type network struct {
 	Prefix    netip.Prefix `yaml:"prefix"`
 	Interface uint32       `yaml:"interface"`
 	NextHop   netip.Addr   `yaml:"next-hop"`
+	AS        uint32       `yaml:"as"`
 	Weight    *float64     `yaml:"weight"`
 	Hosts     uint64       `yaml:"hosts"`
 	Popular   bool         `yaml:"popular"`
@@ -86,7 +87,7 @@ func (f *file) profile() *Profile {
 	p.Day = synth.Day{Peak: f.Day.Peak, Trough: or(f.Day.Trough, 1)}
 	for _, n := range f.Networks {
 		p.Networks = append(p.Networks, synth.Network{
-			Name: n.Name, Prefix: n.Prefix, Interface: n.Interface, NextHop: n.NextHop,
+			Name: n.Name, Prefix: n.Prefix, Interface: n.Interface, NextHop: n.NextHop, AS: n.AS,
 			Weight: or(n.Weight, 1), Hosts: max(n.Hosts, 1), Popular: n.Popular,
 		})
 	}

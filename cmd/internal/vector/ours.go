@@ -78,4 +78,18 @@ var ours = []Vector{
 			s.ipfix(1, template256, data256)
 			s.at = s.at.Add(-24 * time.Hour)
 		}},
+	{Name: "padding-not-zero", Is: "three octets of padding that are not zero (RFC 7011 §3.3.1 wants zeros)", Shows: "one record, or nothing",
+		messages: func(s *session) { s.ipfix(1, template256, "0100 000f c0000201 c6336401 010203") }},
+	{Name: "padding-none", Is: "a Set that ends at no multiple of four, and one behind it", Shows: "two records",
+		messages: func(s *session) {
+			s.ipfix(2, "0002 0010 0101 0002 0008 0004 0004 0001", "0101 0009 c0000201 06", "0101 0009 c0000202 06")
+		}},
+	{Name: "variable-several", Is: "strings of variable length before, between and behind fixed elements", Shows: "one record",
+		messages: func(s *session) {
+			s.ipfix(1, "0002 001c 0100 0005 0052 ffff 0008 0004 0053 ffff 000c 0004 0052 ffff", "0100 0014 01 61 c0000201 02 6263 c6336401 01 64 00")
+		}},
+	{Name: "scope-empty-v9", Is: "NetFlow v9: options whose scope System has no octets, as an SRX sends them", Shows: "one record of options",
+		messages: func(s *session) {
+			s.netflow9(3_600_000, 2, "0001 0018 0102 0004 0008 0001 0000 0023 0001 0022 0004 0000", "0102 000c 02 00000064 000000")
+		}},
 }

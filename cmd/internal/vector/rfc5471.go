@@ -97,7 +97,7 @@ var rfc5471 = []Vector{
 			s.ipfix(1, "0002 000c 0100 0001 001b 0010 0100 0014 20010db8 00000000 00000000 00000001")
 		}},
 	{Name: "3.6.8c", Is: "data behind the withdrawal of its template", Shows: "one record, and another where the withdrawal is ignored",
-		Beware:   "the decoder of goflow2 2.2.6 never returns, and takes all memory there is",
+		Beware:   "the decoder of goflow2 2.2.6 never returns, and takes all memory there is; nfacctd 1.7.7 makes empty records without end",
 		messages: func(s *session) { s.ipfix(1, template256, data256); s.ipfix(0, withdrawal256); s.ipfix(1, data256) }},
 	{Name: "3.6.8d", Is: "a template that is withdrawn and defined in another way", Shows: "two records",
 		messages: func(s *session) {

@@ -8,10 +8,12 @@ import (
 	"cacheflow/cmd/internal/manifest"
 )
 
-// Shows says what of a record a collector's file has. Addresses, ports, protocol, packets, octets
-// and times it has always.
+// Shows says what of a record a collector's file has. Addresses, ports, protocol, packets and
+// octets it has always.
 type Shows struct {
 	Exporter, ToS, TCPFlags, Input, Output bool
+	// SrcAS and DstAS are autonomous systems, Start and End times.
+	SrcAS, DstAS, Start, End bool
 	// Seconds says that times are cut to the second.
 	Seconds bool
 }
@@ -43,7 +45,8 @@ type Count struct {
 	Duplicated uint64 `json:"duplicated"`
 	Altered    uint64 `json:"altered"`
 	// ByFault counts those of the missing, altered and duplicated ones whose datagram was
-	// dropped, truncated or duplicated on purpose, or could not be decoded.
+	// dropped, truncated or duplicated on purpose, or could not be decoded; and those that end
+	// before they start on purpose, where just the times are altered: nobody knows what is right.
 	ByFault uint64 `json:"byFault"`
 }
 
@@ -122,18 +125,7 @@ func (c *comparison) order(rs []manifest.Record) []*manifest.Record {
 		r := &rs[i]
 		sorted[i] = r
 		r.TCPFlags &= 0xff // the ninth is exported by wish only
-		if !c.shows.ToS {
-			r.ToS = 0
-		}
-		if !c.shows.TCPFlags {
-			r.TCPFlags = 0
-		}
-		if !c.shows.Input {
-			r.Input = 0
-		}
-		if !c.shows.Output {
-			r.Output = 0
-		}
+		c.shows.cut(r)
 		if c.shows.Seconds {
 			r.Start, r.End = r.Start/1000*1000, r.End/1000*1000
 		}
@@ -179,6 +171,8 @@ var fields = []field{
 	{"tcpControlBits", func(r *manifest.Record) uint64 { return uint64(r.TCPFlags) }},
 	{"ingressInterface", func(r *manifest.Record) uint64 { return uint64(r.Input) }},
 	{"egressInterface", func(r *manifest.Record) uint64 { return uint64(r.Output) }},
+	{"bgpSourceAsNumber", func(r *manifest.Record) uint64 { return uint64(r.SrcAS) }},
+	{"bgpDestinationAsNumber", func(r *manifest.Record) uint64 { return uint64(r.DstAS) }},
 }
 
 // match finds the records that are equal, and those that are there once more. Both are sorted.
@@ -243,7 +237,7 @@ func (c *comparison) pair(missing, extra []*manifest.Record) {
 		want := left[best]
 		x := c.exporter(want)
 		x.Altered++
-		if want.Undecodable == manifest.OldTemplate {
+		if want.Undecodable == manifest.OldTemplate || want.Changed == manifest.Reversed && areTimes(differ) {
 			x.ByFault++
 		}
 		c.Differences = append(c.Differences, Difference{Kind: Altered, Want: want, Got: got, Fields: differ})
@@ -259,7 +253,7 @@ func (c *comparison) pair(missing, extra []*manifest.Record) {
 func (c *comparison) missing(want *manifest.Record) {
 	x := c.exporter(want)
 	x.Missing++
-	if want.Fault == manifest.Drop || want.Fault == manifest.Truncate || want.Undecodable != "" {
+	if want.Fault == manifest.Drop || want.Fault == manifest.Truncate || want.Undecodable != "" || want.Changed == manifest.Reversed {
 		x.ByFault++
 	}
 	if want.Undecodable == manifest.OldTemplate {

@@ -100,8 +100,8 @@ func TestReport(t *testing.T) {
 
 // Damage is an error with the place, and no file is taken for what it is not.
 func TestDamage(t *testing.T) {
-	const header = "ts,te,sa,da,sp,dp,pr,flg,stos,ipkt,ibyt,in,out,ra,eng\n"
-	const row = "2026-01-01 12:00:00,2026-01-01 12:00:00,10.0.0.1,10.0.0.2,1,2,TCP,......S.,0,1,40,1,2,127.0.0.1,0/1\n"
+	const header = "ts,te,sa,da,sp,dp,pr,flg,stos,ipkt,ibyt,in,out,sas,das,ra,eng\n"
+	const row = "2026-01-01 12:00:00,2026-01-01 12:00:00,10.0.0.1,10.0.0.2,1,2,TCP,......S.,0,1,40,1,2,0,0,127.0.0.1,0/1\n"
 	for _, c := range []struct{ text, want string }{
 		{"", "none of"},
 		{"time,packets\n", "none of"},
@@ -128,7 +128,7 @@ func TestDamage(t *testing.T) {
 
 // FuzzRead has no file crash.
 func FuzzRead(f *testing.F) {
-	f.Add([]byte("ts,te,sa,da,sp,dp,pr,flg,stos,ipkt,ibyt,in,out,ra,eng\n2026-01-01 12:00:00,2026-01-01 12:00:00,10.0.0.1,10.0.0.2,1,2.1,TCP,......S.,0,1,40,1,2,127.0.0.1,0/1\n"))
+	f.Add([]byte("ts,te,sa,da,sp,dp,pr,flg,stos,ipkt,ibyt,in,out,sas,das,ra,eng\n2026-01-01 12:00:00,2026-01-01 12:00:00,10.0.0.1,10.0.0.2,1,2.1,TCP,......S.,0,1,40,1,2,0,0,127.0.0.1,0/1\n"))
 	f.Add([]byte(`[{"first" : "2026-01-01T12:00:00.000", "last" : "2026-01-01T12:00:00.000", "in_packets" : 1, "src4_addr" : "10.0.0.1"}]`))
 	f.Add([]byte(`{"sampler_address":"127.0.0.1","proto":"TCP","packets":1,"observation_domain_id":1}` + "\n"))
 	f.Add([]byte(`{"sourceIPv4Address":"10.0.0.1","packetDeltaCount":1}` + "\n"))

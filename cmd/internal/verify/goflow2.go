@@ -24,6 +24,8 @@ type goflow2Object struct {
 	DstPort  uint16          `json:"dst_port"` // of ICMP too; icmp_type stays 0 in NetFlow v5
 	Input    uint32          `json:"in_if"`
 	Output   uint32          `json:"out_if"`
+	SrcAS    uint32          `json:"src_as"`
+	DstAS    uint32          `json:"dst_as"`
 	ToS      uint8           `json:"ip_tos"`
 	TCPFlags uint16          `json:"tcp_flags"`
 	Domain   *uint32         `json:"observation_domain_id"`
@@ -56,7 +58,7 @@ func (s *Stored) goflow2(in io.Reader, who *exporters) error {
 func (o *goflow2Object) record() (m manifest.Record, err error) {
 	m = manifest.Record{
 		Src: o.Src, Dst: o.Dst, SrcPort: o.SrcPort, DstPort: o.DstPort, ToS: o.ToS, TCPFlags: o.TCPFlags,
-		Input: o.Input, Output: o.Output, Packets: o.Packets, Octets: o.Octets,
+		Input: o.Input, Output: o.Output, Packets: o.Packets, Octets: o.Octets, SrcAS: o.SrcAS, DstAS: o.DstAS,
 		Start: o.Start / int64(time.Millisecond), End: o.End / int64(time.Millisecond),
 	}
 	var name string

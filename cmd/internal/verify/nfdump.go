@@ -98,6 +98,7 @@ func (r *row) record() (m manifest.Record, from origin) {
 		Src: r.address("sa"), Dst: r.address("da"), SrcPort: uint16(r.number("sp", 16)), DstPort: nfdumpPort(r.text("dp")),
 		ToS: uint8(r.number("stos", 8)), TCPFlags: nfdumpFlags(r.text("flg")), Input: uint32(r.number("in", 32)), Output: uint32(r.number("out", 32)),
 		Packets: r.number("ipkt", 64), Octets: r.number("ibyt", 64), Start: r.time("ts"), End: r.time("te"),
+		SrcAS: uint32(r.number("sas", 32)), DstAS: uint32(r.number("das", 32)),
 	}
 	var err error
 	m.Protocol, err = protocolNumber(r.text("pr"))
@@ -170,6 +171,8 @@ type nfdumpObject struct {
 	Dst6     netip.Addr `json:"dst6_addr"`
 	Input    uint32     `json:"input_snmp"`
 	Output   uint32     `json:"output_snmp"`
+	SrcAS    uint32     `json:"src_as"`
+	DstAS    uint32     `json:"dst_as"`
 	Router4  netip.Addr `json:"ip4_router"`
 	Router6  netip.Addr `json:"ip6_router"`
 }
@@ -205,6 +208,7 @@ func (o *nfdumpObject) record() (m manifest.Record, from origin, err error) {
 	m = manifest.Record{
 		Src: o.Src4, Dst: o.Dst4, SrcPort: o.SrcPort, DstPort: o.DstPort, Protocol: o.Protocol, ToS: o.ToS,
 		TCPFlags: nfdumpFlags(o.Flags), Input: o.Input, Output: o.Output, Packets: o.Packets, Octets: o.Octets,
+		SrcAS: o.SrcAS, DstAS: o.DstAS,
 	}
 	if o.Src6.IsValid() {
 		m.Src, m.Dst = o.Src6, o.Dst6

@@ -39,11 +39,12 @@ func (s *Stored) decoded(r *collector.Record, who *exporters, o origin) {
 }
 
 func record(r *collector.Record) manifest.Record {
-	const ipClassOfService = 5
+	const ipClassOfService, bgpSourceAsNumber, bgpDestinationAsNumber = 5, 16, 17
 	row := r.Row()
 	return manifest.Record{
 		Src: row.Src, Dst: row.Dst, SrcPort: row.SrcPort, DstPort: row.DstPort, Protocol: row.Protocol,
 		ToS: uint8(render.Uint(r.Get(ipClassOfService))), TCPFlags: row.TCPFlags, Input: row.Input, Output: row.Output,
 		Packets: row.Packets, Octets: row.Octets, Start: row.Start, End: row.End,
+		SrcAS: uint32(render.Uint(r.Get(bgpSourceAsNumber))), DstAS: uint32(render.Uint(r.Get(bgpDestinationAsNumber))),
 	}
 }

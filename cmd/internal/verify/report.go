@@ -39,6 +39,7 @@ func (r *Result) WriteText(w io.Writer, all []manifest.Exporter) error {
 	for _, k := range []Kind{Missing, Duplicated, Altered, Unexpected} {
 		r.examples(&b, k)
 	}
+	b.WriteString(r.wrapText())
 	switch {
 	case r.Complete():
 		b.WriteString("complete: the collector has what was sent, and nothing else\n")
@@ -95,7 +96,7 @@ func (d *Difference) String() string {
 		r.Protocol, r.Packets, r.Octets, stamp(r.Start), stamp(r.End))
 	if d.Want != nil {
 		of := ""
-		if why := cmp.Or(string(r.Fault), string(r.Undecodable)); why != "" {
+		if why := cmp.Or(string(r.Fault), string(r.Undecodable), string(r.Changed)); why != "" {
 			of = fmt.Sprintf(" (%s)", why)
 		}
 		text = fmt.Sprintf("exporter %d, datagram %d%s: %s", r.Exporter, r.Datagram, of, text)
@@ -113,7 +114,7 @@ func valueOf(name string, r *manifest.Record) string {
 	i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 	v := fields[i].value(r)
 	switch {
-	case strings.HasPrefix(name, "flow"):
+	case areTimes([]string{name}):
 		return stamp(int64(v))
 	case name == "exporter" && r.Exporter == unknown:
 		return "none that is known"
@@ -138,6 +139,8 @@ type jsonRecord struct {
 	Octets   uint64     `json:"octetDeltaCount"`
 	Start    int64      `json:"flowStartMilliseconds"`
 	End      int64      `json:"flowEndMilliseconds"`
+	SrcAS    uint32     `json:"bgpSourceAsNumber,omitempty"`
+	DstAS    uint32     `json:"bgpDestinationAsNumber,omitempty"`
 }
 
 func newJSONRecord(r *manifest.Record) *jsonRecord {
@@ -146,7 +149,7 @@ func newJSONRecord(r *manifest.Record) *jsonRecord {
 	}
 	j := &jsonRecord{
 		r.Exporter, r.Datagram, r.Src, r.Dst, r.SrcPort, r.DstPort, r.Protocol, r.ToS, r.TCPFlags, r.Input, r.Output,
-		r.Packets, r.Octets, r.Start, r.End,
+		r.Packets, r.Octets, r.Start, r.End, r.SrcAS, r.DstAS,
 	}
 	if r.Exporter == unknown {
 		j.Exporter = 0
@@ -163,6 +166,8 @@ type jsonDifference struct {
 	Fault manifest.Fault `json:"fault,omitempty"`
 	// Undecodable is why the collector could not decode it.
 	Undecodable manifest.Undecodable `json:"undecodable,omitempty"`
+	// Changed is what was done on purpose to the record itself.
+	Changed manifest.RecordFault `json:"changed,omitempty"`
 }
 
 type jsonExporter struct {
@@ -186,7 +191,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	slices.SortFunc(out.Exporters, func(a, b jsonExporter) int { return cmp.Compare(a.Exporter, b.Exporter) })
 	for i := range r.Differences {
 		d := &r.Differences[i]
-		out.Differences = append(out.Differences, jsonDifference{d.Kind, newJSONRecord(d.Want), newJSONRecord(d.Got), d.Fields, d.record().Fault, d.record().Undecodable})
+		out.Differences = append(out.Differences, jsonDifference{d.Kind, newJSONRecord(d.Want), newJSONRecord(d.Got), d.Fields, d.record().Fault, d.record().Undecodable, d.record().Changed})
 	}
 	return json.NewEncoder(w).Encode(&out)
 }

@@ -28,7 +28,7 @@ func (s *Stored) add(r manifest.Record, who *exporters, o origin) {
 }
 
 // shown is what all formats have, but for the exporter in some.
-var shown = Shows{Exporter: true, ToS: true, TCPFlags: true, Input: true, Output: true}
+var shown = Shows{Exporter: true, ToS: true, TCPFlags: true, Input: true, Output: true, SrcAS: true, DstAS: true, Start: true, End: true}
 
 // head is how much of a file is looked at to find out what it is.
 const head = 1 << 12
