@@ -19,7 +19,8 @@ PORTABLE := ./cache ./cache/flow ./capture ./capture/pcapfile ./export
 # Architectures besides the builder's: 32 bits, both byte orders' little one, and no unaligned access.
 CROSS    := arm arm64 mipsle riscv64
 # Packages whose goroutines share memory.
-RACE     := ./cache/route ./capture/... ./export ./cmd/...
+RACE     := ./cache/route ./capture/afpacket ./capture/kernel ./capture/link ./capture/pcapfile ./export \
+            $(addprefix ./cmd/internal/,collector control daemon dtls generate manifest recordfile render top)
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:

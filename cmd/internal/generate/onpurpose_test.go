@@ -92,6 +92,9 @@ func sendAll(t *testing.T, c generate.Config, to netip.AddrPort) *sent {
 // IPFIX, where it counts the records that it decodes, and missing templates. It knows of no wrap, and
 // takes what stands first for the start, also where templates have it the other way round.
 func TestTsharkOnPurpose(t *testing.T) {
+	if testing.Short() {
+		t.Skip("judges need no race detector")
+	}
 	var text strings.Builder
 	for _, p := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
 		r := judge.StartRecorder(t, netip.AddrPort{})
@@ -211,6 +214,9 @@ func sendMarkers(t *testing.T, to netip.AddrPort) []vector.Marker {
 // correct flows behind all of it. For the latter two no template is withdrawn: with data behind that
 // goflow2's decoder never returns, and nfacctd 1.7.7 makes empty records of it without end.
 func TestNobodyDies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("judges need no race detector")
+	}
 	protocols := []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX}
 	const withdrawn = "templates withdrawn,from=5s"
 	sendTo := func(to netip.AddrPort, but ...string) {
