@@ -38,6 +38,7 @@ type Source struct {
 	streams []stream
 	free    []uint32
 	slots   [slots][]run
+	spare   [][]run // memory of slots that are over: the last one is still in the processor's caches
 	slot    int64   // the present one, counted from Start
 	arrival float64 // of the next conversation, in nanoseconds since Start
 	err     error
@@ -160,7 +161,13 @@ func (s *Source) rest(i uint32) {
 	if !s.classes[st.class].steady {
 		gap *= s.random.ExpFloat64()
 	}
-	st.due += flow.Time(min(max(gap, float64(slotWidth)), maxGap))
+	switch { // min and max would care for what is not a number
+	case gap < float64(slotWidth):
+		gap = float64(slotWidth)
+	case gap > maxGap:
+		gap = maxGap
+	}
+	st.due += flow.Time(gap)
 	s.schedule(i)
 }
 

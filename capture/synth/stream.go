@@ -82,14 +82,22 @@ func (s *Source) schedule(i uint32) {
 		due, r.packets = last, 0
 	}
 	in := &s.slots[due%slots]
+	if *in == nil && len(s.spare) > 0 {
+		last := len(s.spare) - 1
+		*in, s.spare = s.spare[last], s.spare[:last]
+	}
 	*in = append(*in, r)
 }
 
 // gather takes the trains of the present slot, and returns how many packets they have.
 func (s *Source) gather() (total uint32) {
-	in := &s.slots[s.slot%slots]
-	s.runs, s.run, s.sent = s.runs[:0], 0, 0
-	for _, r := range *in {
+	if s.runs != nil {
+		s.spare = append(s.spare, s.runs[:0])
+	}
+	in := s.slots[s.slot%slots]
+	s.slots[s.slot%slots] = nil
+	s.runs, s.run, s.sent = in[:0], 0, 0
+	for _, r := range in {
 		if r.packets == 0 {
 			st := &s.streams[r.stream]
 			if int64(st.due>>slotBits) > s.slot {
@@ -101,7 +109,6 @@ func (s *Source) gather() (total uint32) {
 		s.runs = append(s.runs, r)
 		total += r.packets
 	}
-	*in = (*in)[:0]
 	return total
 }
 
