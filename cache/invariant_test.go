@@ -32,10 +32,13 @@ func checkInvariants(t *testing.T, table *Table) {
 		t.Fatal("the ring by use is not sorted")
 	}
 	aged := append(walk(byAge, table.made), walk(byAge, table.ended)...)
-	free := 0
+	free := int(table.entries - table.fresh)
 	for i := table.freeHead; i != table.entries; i = table.nodes[i].links[byAge].next {
 		if free++; free > int(table.entries) {
 			t.Fatal("the free slots have no end")
+		}
+		if i >= table.fresh {
+			t.Fatalf("slot %d was left, and is fresh", i)
 		}
 	}
 	active := table.Stats().Active

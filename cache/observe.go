@@ -73,12 +73,11 @@ func (t *Table) find(k *flow.Key, hash uint32) uint32 {
 // create puts a new flow into a free slot; of a full cache the least recently
 // used flow leaves, and a new one is never refused.
 func (t *Table) create(p *flow.Packet, hash uint32) {
-	if t.freeHead == t.entries {
+	if t.isFull() {
 		t.evict()
 	}
-	i := t.freeHead
+	i := t.takeSlot()
 	n := &t.nodes[i]
-	t.freeHead = n.links[byAge].next
 	s := &t.sums[i]
 	*s = *p
 	*n = node{seen: t.now, mark: milliseconds(t.now)}
@@ -92,6 +91,20 @@ func (t *Table) create(p *flow.Packet, hash uint32) {
 		t.lingers(i)
 	}
 	t.added(s)
+}
+
+func (t *Table) isFull() bool { return t.freeHead == t.entries && t.fresh == t.entries }
+
+// takeSlot returns a free slot of a table that is not full.
+func (t *Table) takeSlot() uint32 {
+	i := t.freeHead
+	if i == t.entries {
+		i = t.fresh
+		t.fresh++
+		return i
+	}
+	t.freeHead = t.nodes[i].links[byAge].next
+	return i
 }
 
 // route asks for the way that a new flow takes, once for its life. The answer is

@@ -37,7 +37,7 @@ func (t *Table) prefetchPackets(ps []flow.Packet, hashes *[batch]uint32) {
 		x ^= byte(t.nodes[use.prev].mark) ^ byte(t.nodes[use.next].mark)
 	}
 	t.sink = x
-	if unknown := len(ps) - known; unknown > 0 && t.freeHead == t.entries { // as many will have to leave
+	if unknown := len(ps) - known; unknown > 0 && t.isFull() { // as many will have to leave
 		n := t.nodes.collect(byUse, t.used, slots[:unknown])
 		t.prefetchSlots(slots[:n], new([batch]uint32))
 	}

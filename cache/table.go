@@ -77,7 +77,8 @@ type Table struct {
 	used     uint32     // the sentinels
 	made     uint32
 	ended    uint32
-	freeHead uint32 // first free slot, chained by the age's next; the number of entries where there is none
+	freeHead uint32 // first slot that was left, chained by the age's next; the number of entries where there is none
+	fresh    uint32 // slots from here on were never used: a table with few flows touches little memory
 	entries  uint32
 
 	inactive           flow.Time
@@ -123,14 +124,12 @@ func New(c Config) (*Table, error) {
 		used:     n,
 		made:     n,
 		ended:    n + 1,
+		freeHead: n,
 		entries:  n,
 		router:   c.Router,
 		emit:     c.Emit,
 	}
 	t.setTimeouts(c.Active, c.Inactive, c.Linger)
-	for i := range n {
-		t.nodes[i].links[byAge].next = i + 1
-	}
 	t.stats.Entries = c.Entries
 	return t, nil
 }
