@@ -78,7 +78,8 @@ type Stats struct {
 	Ledger *ledger.Ledger
 }
 
-func (c *Config) check() error {
+// Check reports what cannot be, without a look at capture files. Run does so first.
+func (c *Config) Check() error {
 	switch {
 	case c.Routers < 1 || c.Routers > MaxRouters:
 		return fmt.Errorf("%d routers: want 1 to %d", c.Routers, MaxRouters)
@@ -94,30 +95,7 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	for _, r := range c.Restarts {
-		if c.Duration > 0 && r.At >= c.Duration {
-			return fmt.Errorf("a restart at %v: the traffic ends at %v", r.At, c.Duration)
-		}
-	}
-	if err := c.checkClocks(); err != nil {
-		return err
-	}
-	for i := range c.Faults {
-		if err := c.Faults[i].check(); err != nil {
-			return err
-		}
-	}
-	for i := range c.Records {
-		if err := c.Records[i].check(); err != nil {
-			return err
-		}
-	}
-	for i := range c.Templates {
-		if err := c.Templates[i].check(c.Export.Protocol); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.checkOnPurpose()
 }
 
 // Routers have been up for some time when the traffic starts, so that their sysUpTimes differ.

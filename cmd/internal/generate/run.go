@@ -53,7 +53,7 @@ type generator struct {
 // Run sends the traffic of all routers, until its end or that of ctx, which is no error: then
 // what was sent is in the manifest, and no more.
 func Run(ctx context.Context, c Config) (Stats, error) {
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return Stats{}, err
 	}
 	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), templates: newTemplates(&c)}
@@ -128,16 +128,6 @@ func (g *generator) header() manifest.Header {
 		h.Capture, h.Repeat, h.Mirror = f.Paths, f.times(), f.Mirror
 	}
 	return h
-}
-
-// waiting returns an error for a restart that a capture was too short for.
-func (g *generator) waiting() error {
-	for _, r := range g.routers {
-		if len(r.restarts) > 0 {
-			return fmt.Errorf("no restart of router %d at %v: the capture ends before it", r.Exporter.Exporter, r.restarts[0].Sub(g.cfg.Start))
-		}
-	}
-	return nil
 }
 
 // texts are faults of the configuration, for the manifest.
