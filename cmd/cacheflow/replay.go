@@ -120,6 +120,10 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 	if format != render.None {
 		r.Output = func(rs []flow.Record) error { return writeRecords(out, rs) }
 	}
+	ledger, err := openLedger(f.ledger)
+	if err != nil {
+		return err
+	}
 	bar := newProgress(c.ErrOrStderr(), "packets", file.Progress)
 	r.Progress = bar.update
 	l, err := r.Run(ctx)
@@ -128,7 +132,7 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 		err = ferr
 	}
 	if l != nil {
-		if lerr := finishLedger(c.ErrOrStderr(), f.ledger, l); err == nil {
+		if lerr := finishLedger(c.ErrOrStderr(), ledger, l); err == nil {
 			err = lerr
 		}
 	}
