@@ -111,6 +111,10 @@ func (f *generateFlags) run(c *cobra.Command) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if cfg.Capture != nil {
+		cfg.Capture.Stdin = newUntilDone(ctx, c.InOrStdin())
+	}
 	collector, err := resolveCollector(ctx, f.to)
 	if err != nil {
 		return err
@@ -206,7 +210,7 @@ func (f *generateFlags) traffic(c *cobra.Command, cfg *generate.Config) error {
 	case !given("for"):
 		cfg.Duration = 0
 	}
-	cfg.Capture = &generate.Capture{Paths: f.captures, Stdin: c.InOrStdin(), Repeat: f.repeat, Mirror: f.mirror}
+	cfg.Capture = &generate.Capture{Paths: f.captures, Repeat: f.repeat, Mirror: f.mirror}
 	return cfg.Capture.Check()
 }
 

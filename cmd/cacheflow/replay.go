@@ -74,8 +74,9 @@ func (f *replayFlags) run(c *cobra.Command, paths []string) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	file, err := openFiles(paths, pcapfile.Options{
-		Decoder: decoderOptions(&cfg.Monitor), Sampling: sampling(cfg.Monitor.Sampler), Stdin: c.InOrStdin(),
+		Decoder: decoderOptions(&cfg.Monitor), Sampling: sampling(cfg.Monitor.Sampler), Stdin: newUntilDone(ctx, c.InOrStdin()),
 	})
 	if err != nil {
 		return err

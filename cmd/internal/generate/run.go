@@ -63,7 +63,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	})
 	exporters, err := g.open()
 	if err != nil {
-		return Stats{}, err
+		return Stats{}, but(ctx, err)
 	}
 	if g.feed != nil {
 		defer g.feed.close()
@@ -81,9 +81,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	} else {
 		err = g.waiting()
 	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		err = nil
-	}
+	err = but(ctx, err)
 	if ferr := g.faults.finish(c.Routers); err == nil {
 		err = ferr
 	}
@@ -92,6 +90,14 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	}
 	g.stats.Ledger = g.ledger()
 	return g.stats, err
+}
+
+// but returns an error unless it is that of ctx, which somebody ended.
+func but(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
 }
 
 // open opens the capture, if there is one, and makes the routers.
