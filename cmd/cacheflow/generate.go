@@ -353,10 +353,23 @@ func (f *generateFlags) report(w io.Writer, s *generate.Stats, took time.Duratio
 	if s.Undecodable > 0 {
 		fmt.Fprintf(w, "%d of the records cannot be decoded: their templates came too late or never\n", s.Undecodable)
 	}
-	if s.NotCarried > 0 {
-		fmt.Fprintf(w, "%d records were not sent: NetFlow v5 carries IPv4 only, and counters up to 2^48\n", s.NotCarried)
+	for why, n := range s.NotCarried {
+		if n > 0 {
+			fmt.Fprintf(w, "%d records were not sent: %s\n", n, notCarried(export.Reason(why)))
+		}
 	}
 	if sockets.Refused > 0 {
 		fmt.Fprintf(w, "%d times %s said that nobody listens\n", sockets.Refused, f.to)
 	}
+}
+
+// notCarried says why a protocol does not carry a record.
+func notCarried(why export.Reason) string {
+	switch why {
+	case export.NotIPv4:
+		return "NetFlow v5 carries IPv4 only"
+	case export.TooLarge:
+		return "counters of four octets carry up to 2^48, in several records"
+	}
+	return why.String()
 }

@@ -32,8 +32,8 @@ type Config struct {
 	Duration time.Duration
 	// Cache describes the table of each router, but for its Router, Seed and Emit.
 	Cache cache.Config
-	// Export describes the messages of each router: Protocol, MTU, templates, options. Identity,
-	// addresses and times are set by the generator.
+	// Export describes the messages of each router: Protocol, MTU, templates, options. Its Address
+	// is for the ledger only; identity and times are set by the generator.
 	Export export.Config
 	// Sources are the addresses that the routers send from, one each; empty leaves it to the
 	// kernel.
@@ -72,8 +72,8 @@ type Stats struct {
 	Faults, Changed uint64
 	// Undecodable counts records that a collector cannot decode, for want of their template.
 	Undecodable uint64
-	// NotCarried counts records that the protocol cannot carry.
-	NotCarried uint64
+	// NotCarried counts records that the protocol cannot carry, by why.
+	NotCarried [export.Reasons]uint64
 	// Ledger is the account of all routers together, once Run has returned.
 	Ledger *ledger.Ledger
 }

@@ -13,6 +13,7 @@ import (
 
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/manifest"
+	"cacheflow/export"
 )
 
 // roundLength is how much of the traffic's time is one round.
@@ -63,7 +64,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	})
 	exporters, err := g.open()
 	if err != nil {
-		return Stats{}, but(ctx, err)
+		return Stats{}, unlessDone(ctx, err)
 	}
 	if g.feed != nil {
 		defer g.feed.close()
@@ -81,7 +82,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	} else {
 		err = g.waiting()
 	}
-	err = but(ctx, err)
+	err = unlessDone(ctx, err)
 	if ferr := g.faults.finish(c.Routers); err == nil {
 		err = ferr
 	}
@@ -92,8 +93,8 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	return g.stats, err
 }
 
-// but returns an error unless it is that of ctx, which somebody ended.
-func but(ctx context.Context, err error) error {
+// unlessDone returns an error unless it is that of ctx, which somebody ended.
+func unlessDone(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil
 	}
@@ -280,7 +281,7 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		}
 	}
 	for i := range r.outputs {
-		g.notCarried(i, r.outputs[i].notCarried)
+		g.notCarried(i, &r.outputs[i].notCarried)
 	}
 	return r.err
 }
@@ -325,9 +326,13 @@ func (g *generator) restarted(router int, r *manifest.Restart) {
 	}
 }
 
-func (g *generator) notCarried(router int, n uint64) {
-	g.stats.NotCarried += n
-	if g.truth != nil && n > 0 {
-		g.truth.NotCarried(uint32(router+1), n)
+func (g *generator) notCarried(router int, by *[export.Reasons]uint64) {
+	all := uint64(0)
+	for why, n := range by {
+		g.stats.NotCarried[why] += n
+		all += n
+	}
+	if g.truth != nil && all > 0 {
+		g.truth.NotCarried(uint32(router+1), all)
 	}
 }
