@@ -63,11 +63,11 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		return c.Send(router, data)
 	})
 	exporters, err := g.open()
-	if err != nil {
-		return Stats{}, unlessDone(ctx, err)
-	}
 	if g.feed != nil {
 		defer g.feed.close()
+	}
+	if err != nil {
+		return Stats{}, unlessDone(ctx, err)
 	}
 	if c.Manifest != nil {
 		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, g.header(), exporters)
