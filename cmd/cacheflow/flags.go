@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -195,6 +194,3 @@ func logger(c *cobra.Command, format config.LogFormat, level slog.Leveler) *slog
 	}
 	return slog.New(slog.NewTextHandler(c.ErrOrStderr(), opt))
 }
-
-// joinClose adds the error of closing a written file to err.
-func joinClose(err error, f *os.File) error { return errors.Join(err, f.Close()) }

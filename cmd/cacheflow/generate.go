@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -112,6 +111,10 @@ func (f *generateFlags) run(c *cobra.Command) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if cfg.Capture != nil {
+		cfg.Capture.Stdin = newUntilDone(ctx, c.InOrStdin())
+	}
 	collector, err := resolveCollector(ctx, f.to)
 	if err != nil {
 		return err
@@ -172,8 +175,10 @@ func (f *generateFlags) config(c *cobra.Command) (cfg generate.Config, err error
 	if cfg.Start, err = parseStart(f.start); err != nil {
 		return cfg, err
 	}
-	cfg.Pace, err = parseGeneratorPace(f.pace)
-	return cfg, err
+	if cfg.Pace, err = parseGeneratorPace(f.pace); err != nil {
+		return cfg, err
+	}
+	return cfg, cfg.Check()
 }
 
 // traffic sets where packets come from.
@@ -205,7 +210,7 @@ func (f *generateFlags) traffic(c *cobra.Command, cfg *generate.Config) error {
 	case !given("for"):
 		cfg.Duration = 0
 	}
-	cfg.Capture = &generate.Capture{Paths: f.captures, Stdin: c.InOrStdin(), Repeat: f.repeat, Mirror: f.mirror}
+	cfg.Capture = &generate.Capture{Paths: f.captures, Repeat: f.repeat, Mirror: f.mirror}
 	return cfg.Capture.Check()
 }
 
@@ -297,12 +302,16 @@ func (f *generateFlags) exportRate(c *cobra.Command, collector netip.Addr) (floa
 // send runs the routers and says what they did.
 func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate.Config, sockets *generate.Sockets) (err error) {
 	if f.manifest != "" {
-		file, cerr := os.Create(f.manifest)
+		file, cerr := openOut(f.manifest)
 		if cerr != nil {
 			return fmt.Errorf("manifest: %w", cerr)
 		}
 		defer func() { err = joinClose(err, file) }()
 		cfg.Manifest, cfg.PlainManifest = file, !strings.HasSuffix(f.manifest, ".gz")
+	}
+	ledger, err := openLedger(f.ledger)
+	if err != nil {
+		return err
 	}
 	var done, all int64
 	bar := newProgress(c.ErrOrStderr(), "records", func() (int64, int64) { return done, all })
@@ -319,32 +328,48 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 		return err
 	}
 	bar.done()
-	took := time.Since(began)
-	w := c.ErrOrStderr()
+	f.report(c.ErrOrStderr(), &stats, time.Since(began), sockets)
+	if lerr := finishLedger(c.ErrOrStderr(), ledger, stats.Ledger); err == nil {
+		err = lerr
+	}
+	return err
+}
+
+// report says in a few lines what was sent.
+func (f *generateFlags) report(w io.Writer, s *generate.Stats, took time.Duration, sockets *generate.Sockets) {
 	routers := "1 router"
-	if cfg.Routers > 1 {
-		routers = fmt.Sprintf("%d routers", cfg.Routers)
+	if f.routers > 1 {
+		routers = fmt.Sprintf("%d routers", f.routers)
 	}
 	fmt.Fprintf(w, "%s sent %d records in %d datagrams, %d octets, %v of traffic in %v (%.0f records/s)\n",
-		routers, stats.Records, stats.Datagrams, stats.Octets, stats.Passed.Round(time.Second), took.Round(time.Millisecond),
-		float64(stats.Records)/max(took.Seconds(), 1e-3))
-	if stats.Faults > 0 {
-		fmt.Fprintf(w, "%d of the datagrams met a fault on purpose\n", stats.Faults)
+		routers, s.Records, s.Datagrams, s.Octets, s.Passed.Round(time.Second), took.Round(time.Millisecond),
+		float64(s.Records)/max(took.Seconds(), 1e-3))
+	if s.Faults > 0 {
+		fmt.Fprintf(w, "%d of the datagrams met a fault on purpose\n", s.Faults)
 	}
-	if stats.Changed > 0 {
-		fmt.Fprintf(w, "%d of the records were changed on purpose\n", stats.Changed)
+	if s.Changed > 0 {
+		fmt.Fprintf(w, "%d of the records were changed on purpose\n", s.Changed)
 	}
-	if stats.Undecodable > 0 {
-		fmt.Fprintf(w, "%d of the records cannot be decoded: their templates came too late or never\n", stats.Undecodable)
+	if s.Undecodable > 0 {
+		fmt.Fprintf(w, "%d of the records cannot be decoded: their templates came too late or never\n", s.Undecodable)
 	}
-	if stats.NotCarried > 0 {
-		fmt.Fprintf(w, "%d records were not sent: NetFlow v5 carries IPv4 only, and counters up to 2^48\n", stats.NotCarried)
+	for why, n := range s.NotCarried {
+		if n > 0 {
+			fmt.Fprintf(w, "%d records were not sent: %s\n", n, notCarried(export.Reason(why)))
+		}
 	}
 	if sockets.Refused > 0 {
 		fmt.Fprintf(w, "%d times %s said that nobody listens\n", sockets.Refused, f.to)
 	}
-	if lerr := finishLedger(w, f.ledger, stats.Ledger); err == nil {
-		err = lerr
+}
+
+// notCarried says why a protocol does not carry a record.
+func notCarried(why export.Reason) string {
+	switch why {
+	case export.NotIPv4:
+		return "NetFlow v5 carries IPv4 only"
+	case export.TooLarge:
+		return "counters of four octets carry up to 2^48, in several records"
 	}
-	return err
+	return why.String()
 }

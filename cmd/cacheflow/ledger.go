@@ -4,15 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"cacheflow/cmd/internal/ledger"
 )
 
-// finishLedger writes the final ledger: to the file of that path as JSON, else to stderr
-// for a person. A ledger that does not close is a failure.
-func finishLedger(stderr io.Writer, path string, l *ledger.Ledger) error {
-	if err := writeLedger(stderr, path, l); err != nil {
+// openLedger opens the file that the final ledger goes to; without a path it is nil.
+func openLedger(path string) (*outFile, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := openOut(path)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	return file, nil
+}
+
+// finishLedger writes the final ledger: to its file as JSON, or without one to stderr for a
+// person. A ledger that does not close is a failure.
+func finishLedger(stderr io.Writer, file *outFile, l *ledger.Ledger) error {
+	if err := writeLedger(stderr, file, l); err != nil {
 		return err
 	}
 	if !l.Closes() {
@@ -21,13 +32,9 @@ func finishLedger(stderr io.Writer, path string, l *ledger.Ledger) error {
 	return nil
 }
 
-func writeLedger(stderr io.Writer, path string, l *ledger.Ledger) error {
-	if path == "" {
+func writeLedger(stderr io.Writer, file *outFile, l *ledger.Ledger) error {
+	if file == nil {
 		return l.WriteText(stderr)
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
 	}
 	return joinClose(l.WriteJSON(file), file)
 }

@@ -74,8 +74,9 @@ func (f *replayFlags) run(c *cobra.Command, paths []string) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	file, err := openFiles(paths, pcapfile.Options{
-		Decoder: decoderOptions(&cfg.Monitor), Sampling: sampling(cfg.Monitor.Sampler), Stdin: c.InOrStdin(),
+		Decoder: decoderOptions(&cfg.Monitor), Sampling: sampling(cfg.Monitor.Sampler), Stdin: newUntilDone(ctx, c.InOrStdin()),
 	})
 	if err != nil {
 		return err
@@ -120,6 +121,10 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 	if format != render.None {
 		r.Output = func(rs []flow.Record) error { return writeRecords(out, rs) }
 	}
+	ledger, err := openLedger(f.ledger)
+	if err != nil {
+		return err
+	}
 	bar := newProgress(c.ErrOrStderr(), "packets", file.Progress)
 	r.Progress = bar.update
 	l, err := r.Run(ctx)
@@ -128,7 +133,7 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 		err = ferr
 	}
 	if l != nil {
-		if lerr := finishLedger(c.ErrOrStderr(), f.ledger, l); err == nil {
+		if lerr := finishLedger(c.ErrOrStderr(), ledger, l); err == nil {
 			err = lerr
 		}
 	}

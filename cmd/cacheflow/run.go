@@ -77,9 +77,13 @@ func (f *runFlags) run(c *cobra.Command) error {
 		read := func() (*config.Config, error) { return f.merged(c) }
 		live.Reload = (&reloader{read: read, running: cfg, live: live, level: level}).reload
 	}
+	file, err := openLedger(f.ledger)
+	if err != nil {
+		return err
+	}
 	l, err := f.meter(ctx, c, live)
 	if l != nil {
-		if lerr := finishLedger(c.ErrOrStderr(), f.ledger, l); err == nil {
+		if lerr := finishLedger(c.ErrOrStderr(), file, l); err == nil {
 			err = lerr
 		}
 	}

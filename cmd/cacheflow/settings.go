@@ -33,7 +33,7 @@ func (f *generateFlags) exportConfig() (export.Config, error) {
 		return export.Config{}, err
 	}
 	x := exporters[0]
-	x.Name, x.Address = "", ""
+	x.Name, x.Address = "", f.to
 	if !slices.ContainsFunc(f.settings, func(s string) bool { return strings.HasPrefix(s, "mtu=") }) {
 		x.MTU = 0 // the protocol's own: 30 records of NetFlow v5
 	}

@@ -93,15 +93,6 @@ func (c *Config) clocks(number uint32) (all []Clock) {
 
 // checkClocks finds what no router can do.
 func (c *Config) checkClocks() error {
-	for i := range c.Clocks {
-		k := &c.Clocks[i]
-		if err := k.check(); err != nil {
-			return err
-		}
-		if k.At >= c.Duration {
-			return fmt.Errorf("clock %s: the traffic ends at %v", k, c.Duration)
-		}
-	}
 	numbers := []uint32{0} // all that have nothing of their own
 	for _, k := range c.Clocks {
 		numbers = append(numbers, k.Exporter)
@@ -123,7 +114,7 @@ func (c *Config) checkRouterClocks(number uint32) error {
 	wrapped, off := false, time.Duration(0)
 	for _, k := range c.clocks(number) {
 		off += k.By
-		first, last := c.Start.Add(off-uptimeWrap), c.Start.Add(off+c.Duration+maxFlush)
+		first, last := c.Start.Add(off-uptimeWrap), c.Start.Add(off+c.end()+maxFlush)
 		switch {
 		case k.Kind == manifest.Wrap && wrapped:
 			return fmt.Errorf("clock %s: sysUpTime wraps once in 49.7 days, and has done so", k)

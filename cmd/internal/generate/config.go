@@ -32,8 +32,8 @@ type Config struct {
 	Duration time.Duration
 	// Cache describes the table of each router, but for its Router, Seed and Emit.
 	Cache cache.Config
-	// Export describes the messages of each router: Protocol, MTU, templates, options. Identity,
-	// addresses and times are set by the generator.
+	// Export describes the messages of each router: Protocol, MTU, templates, options. Its Address
+	// is for the ledger only; identity and times are set by the generator.
 	Export export.Config
 	// Sources are the addresses that the routers send from, one each; empty leaves it to the
 	// kernel.
@@ -72,13 +72,14 @@ type Stats struct {
 	Faults, Changed uint64
 	// Undecodable counts records that a collector cannot decode, for want of their template.
 	Undecodable uint64
-	// NotCarried counts records that the protocol cannot carry.
-	NotCarried uint64
+	// NotCarried counts records that the protocol cannot carry, by why.
+	NotCarried [export.Reasons]uint64
 	// Ledger is the account of all routers together, once Run has returned.
 	Ledger *ledger.Ledger
 }
 
-func (c *Config) check() error {
+// Check reports what cannot be, without a look at capture files. Run does so first.
+func (c *Config) Check() error {
 	switch {
 	case c.Routers < 1 || c.Routers > MaxRouters:
 		return fmt.Errorf("%d routers: want 1 to %d", c.Routers, MaxRouters)
@@ -94,30 +95,7 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	for _, r := range c.Restarts {
-		if c.Duration > 0 && r.At >= c.Duration {
-			return fmt.Errorf("a restart at %v: the traffic ends at %v", r.At, c.Duration)
-		}
-	}
-	if err := c.checkClocks(); err != nil {
-		return err
-	}
-	for i := range c.Faults {
-		if err := c.Faults[i].check(); err != nil {
-			return err
-		}
-	}
-	for i := range c.Records {
-		if err := c.Records[i].check(); err != nil {
-			return err
-		}
-	}
-	for i := range c.Templates {
-		if err := c.Templates[i].check(c.Export.Protocol); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.checkOnPurpose()
 }
 
 // Routers have been up for some time when the traffic starts, so that their sysUpTimes differ.

@@ -54,10 +54,13 @@ func ParseFault(text string) (f Fault, err error) {
 func parseShare(text string) (float64, error) {
 	digits, isPercent := strings.CutSuffix(text, "%")
 	share, err := strconv.ParseFloat(digits, 64)
+	if err != nil {
+		return 0, fmt.Errorf("a share of %q: want one such as =1%% or =0.01", text)
+	}
 	if isPercent {
 		share /= 100
 	}
-	return share, err
+	return share, nil
 }
 
 var kinds = []manifest.Fault{manifest.Drop, manifest.Duplicate, manifest.Reorder, manifest.Delay, manifest.Truncate, manifest.Jump}

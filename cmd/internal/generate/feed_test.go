@@ -399,13 +399,59 @@ func TestCaptureOutOfOrder(t *testing.T) {
 	}
 }
 
-// A restart that the capture is too short for is said, since a manifest without it would lie.
-func TestCaptureTooShortForRestart(t *testing.T) {
-	c := captured(t, export.NetFlow9, write(t, frames(t, 1000)))
-	c.Restarts, c.Send = []generate.Restart{{At: 10 * time.Second}}, func(int, []byte) error { return nil }
-	if _, err := generate.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "no restart of router 1 at 10s") {
-		t.Errorf("error %v", err)
+// A restart that the capture is too short for is said, since a manifest without it would lie; and
+// so is what happens to a clock.
+func TestCaptureTooShort(t *testing.T) {
+	path := write(t, frames(t, 1000)) // 2 s
+	for _, on := range []struct{ flag, value, want string }{
+		{"restart", "10s", "no restart of router 1 at 10s"},
+		{"clock", "step=1h,at=10s,exporter=2", "no clock step=1h0m0s,at=10s,exporter=2 at router 2"},
+		{"clock", "wrap,at=10s", "no clock wrap,at=10s at router 1"},
+	} {
+		c := captured(t, export.NetFlow9, path)
+		c.Send = func(int, []byte) error { return nil }
+		addOnPurpose(t, &c, on.flag, on.value)
+		if _, err := generate.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), on.want) {
+			t.Errorf("%s %s: error %v", on.flag, on.value, err)
+		}
 	}
+}
+
+// What happens to clocks happens with a capture too, whose end nobody knows.
+func TestCaptureClocks(t *testing.T) {
+	path := write(t, frames(t, 10_000)) // 20 s
+	for _, protocol := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
+		c := captured(t, protocol, path)
+		c.Clocks = clocks(t, "wrap,at=5s,exporter=1", "step=1h,at=10s,exporter=2")
+		s := run(t, t.Context(), c)
+		records, _ := truth(t, bytes.NewReader(s.manifest.Bytes()))
+		wantDecoded(t, s, records)
+		told := lines[manifest.Clock](t, s.manifest.Bytes(), "clock")
+		if len(told) != 2 || told[0].At != start.Add(5*time.Second) || told[1].At != start.Add(10*time.Second) {
+			t.Errorf("%s: the manifest says %+v", protocol, told)
+		}
+	}
+}
+
+// A router restarts once at a time, however often that is said, and the manifest has all that it
+// lost: also where its packets of that round are in two chunks.
+func TestRestartBetweenChunks(t *testing.T) {
+	all := frames(t, 20_000)
+	for i := range all {
+		all[i].at = time.Duration(i) * 10100 * time.Millisecond / (1 << 14) // a chunk ends behind 10.1 s
+	}
+	c := captured(t, export.NetFlow9, write(t, all))
+	c.Restarts = []generate.Restart{{At: 10 * time.Second}, {At: 10 * time.Second, Exporter: 1}, {At: 10 * time.Second}}
+	s := run(t, t.Context(), c)
+	restarts, lost := lines[manifest.Restart](t, s.manifest.Bytes(), "restart"), uint64(0)
+	for _, r := range restarts {
+		lost += r.Packets
+	}
+	records, _ := truth(t, &s.manifest)
+	if packets, _ := carried(records); len(restarts) != 3 || packets+lost != 20_000 {
+		t.Errorf("%d restarts lost %d packets, and %d are in records", len(restarts), lost, packets)
+	}
+	wantLedger(t, s)
 }
 
 // Ctrl-C ends a capture as it ends a profile: what was read and is in no record is in the ledger.

@@ -156,8 +156,8 @@ func TestManifestIsTrue(t *testing.T) {
 			if last.End != manifest.Complete || last.Records != s.stats.Records || last.Datagrams != s.stats.Datagrams || int(last.Datagrams) != len(s.datagrams) {
 				t.Errorf("the last line is %+v, of %+v and %d datagrams", last, s.stats, len(s.datagrams))
 			}
-			if s.stats.NotCarried > 0 != (protocol == export.NetFlow5) {
-				t.Errorf("%d records not carried", s.stats.NotCarried)
+			if s.stats.NotCarried[export.NotIPv4] > 0 != (protocol == export.NetFlow5) {
+				t.Errorf("%v records not carried", s.stats.NotCarried)
 			}
 			if len(all) < 5_000 {
 				t.Fatalf("%d records only", len(all))

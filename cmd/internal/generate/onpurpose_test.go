@@ -27,6 +27,30 @@ var onPurpose = []string{
 	"restart 5s",
 }
 
+// What would never be seen is refused, before anything is sent: what is about a router that there
+// is not, or begins when the traffic is over.
+func TestNeverOnPurpose(t *testing.T) {
+	for flag, kind := range map[string]string{"fault": "drop=1%", "templates": "lost", "records": "limits=1%", "clock": "wrap", "restart": ""} {
+		within, atEnd := ",from=89s", ",from=90s"
+		switch flag {
+		case "clock":
+			within, atEnd = ",at=89s", ",at=90s"
+		case "restart":
+			within, atEnd = "89s", "90s"
+		}
+		for value, want := range map[string]string{
+			kind + within + ",exporter=2": "", kind + within + ",exporter=3": "want an exporter up to 2", kind + atEnd: "the traffic ends at 1m30s",
+		} {
+			c := config(t, "office", export.NetFlow9)
+			c.Routers, c.Duration = 2, 90*time.Second
+			addOnPurpose(t, &c, flag, value)
+			if err := c.Check(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s %s: error %v instead of %q", flag, value, err, want)
+			}
+		}
+	}
+}
+
 // allOnPurpose returns a run of one router for each that a protocol has, and one behind them for
 // which nothing goes wrong; and what each goes through.
 func allOnPurpose(t *testing.T, p export.Protocol, but ...string) (c generate.Config, texts []string) {

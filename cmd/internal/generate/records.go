@@ -86,10 +86,23 @@ func (f *recordFaults) change(r *flow.Record, exporter uint32, at time.Duration)
 		r.Packets, r.Octets = limits[f.limit], limits[f.limit]
 		f.limit = (f.limit + 1) % len(limits)
 	case manifest.Reversed:
-		r.First, r.Last = r.Last, r.First
-		if r.First.Milliseconds() == r.Last.Milliseconds() {
-			r.Last = max(0, r.Last.Add(-time.Second))
+		if !reverse(r) {
+			return ""
 		}
 	}
 	return hit
+}
+
+// reverse has a flow end before it starts, by a second where it took no time. It reports false for
+// one at the router's boot, which has no time before it.
+func reverse(r *flow.Record) bool {
+	end := r.First
+	if end.Milliseconds() == r.Last.Milliseconds() {
+		end = max(0, end.Add(-time.Second))
+	}
+	if end.Milliseconds() == r.Last.Milliseconds() {
+		return false
+	}
+	r.First, r.Last = r.Last, end
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,11 +52,42 @@ func TestRecordFaults(t *testing.T) {
 			all, _ := truth(t, bytes.NewReader(s.manifest.Bytes()))
 			wantDecoded(t, s, all)
 			wantReversed(t, changed(all, manifest.Reversed))
-			wantLimits(t, changed(all, manifest.Limits), s.stats.NotCarried)
-			if got := uint64(len(all) - len(changed(all, ""))); s.stats.Changed != got || s.stats.Records+s.stats.NotCarried < straight.stats.Records {
+			wantLimits(t, changed(all, manifest.Limits), s.stats.NotCarried[export.TooLarge])
+			if got := uint64(len(all) - len(changed(all, ""))); s.stats.Changed != got || s.stats.Records+s.stats.NotCarried[export.TooLarge] < straight.stats.Records {
 				t.Errorf("%+v, and %d records are marked", s.stats, got)
 			}
 		})
+	}
+}
+
+// A flow that starts and ends as its router boots has nothing before it: it is left alone, and
+// not marked.
+func TestReversedAtBoot(t *testing.T) {
+	all := frames(t, 6000) // 12 s
+	for i := range all {
+		if all[i].data[12] == 8 && i >= 1000 { // IPv4
+			alone := frame{at: 10 * time.Second, data: bytes.Clone(all[i].data)}
+			copy(alone.data[26:], []byte{203, 0, 113, 9})
+			all = slices.Insert(all, 5000, alone)
+			break
+		}
+	}
+	c := captured(t, export.IPFIX, write(t, all))
+	c.Routers, c.Records = 1, records(t, "reversed=100%")
+	c.Restarts = []generate.Restart{{At: 10 * time.Second}}
+	s := run(t, t.Context(), c)
+	sent, _ := truth(t, bytes.NewReader(s.manifest.Bytes()))
+	wantDecoded(t, s, sent)
+	wantReversed(t, changed(sent, manifest.Reversed))
+	boot, left := start.Add(10*time.Second).UnixMilli(), 0
+	for _, r := range changed(sent, "") {
+		left++
+		if r.Start != boot || r.End != boot {
+			t.Errorf("a flow from %s to %s is left alone", time.UnixMilli(r.Start).UTC(), time.UnixMilli(r.End).UTC())
+		}
+	}
+	if left == 0 {
+		t.Error("no flow starts and ends at the boot")
 	}
 }
 
@@ -102,7 +134,7 @@ func TestParseRecordFault(t *testing.T) {
 			t.Errorf("%s: %s, %v", text, f, err)
 		}
 	}
-	for _, text := range []string{"", "limits", "limits=0%", "limits=101%", "limits=NaN", "drop=1%", "limits=1%,by=1s", "reversed=1%,from=2s,to=1s"} {
+	for _, text := range []string{"", "limits", "limits=0%", "limits=101%", "limits=NaN", "drop=1%", "limits=1%,by=1s", "limits=%", "reversed=1%,from=2s,to=1s"} {
 		if f, err := generate.ParseRecordFault(text); err == nil {
 			t.Errorf("%q is %s", text, f)
 		}

@@ -32,16 +32,29 @@ func ParseRestart(text string) (r Restart, err error) {
 		}
 		r.Exporter = uint32(n)
 	}
-	if err == nil && (r.At <= 0 || r.At%time.Second != 0) {
-		err = fmt.Errorf("%v: want whole seconds, more than 0", r.At)
-	}
 	if err != nil {
 		return r, fmt.Errorf("restart %q: %w", text, err)
 	}
-	return r, nil
+	return r, r.check()
 }
 
-// restarts returns when a router restarts, in the order of time.
+func (r *Restart) check() error {
+	if r.At <= 0 || r.At%time.Second != 0 {
+		return fmt.Errorf("restart at %v: want whole seconds, more than 0", r.At)
+	}
+	return nil
+}
+
+// String returns what ParseRestart reads.
+func (r Restart) String() string {
+	if r.Exporter == 0 {
+		return r.At.String()
+	}
+	return fmt.Sprintf("%v,exporter=%d", r.At, r.Exporter)
+}
+
+// restarts returns when a router restarts, in the order of time: once at a time, so that a round
+// has no more than one.
 func (c *Config) restarts(number uint32) (at []time.Time) {
 	for _, r := range c.Restarts {
 		if r.Exporter == 0 || r.Exporter == number {
@@ -49,7 +62,7 @@ func (c *Config) restarts(number uint32) (at []time.Time) {
 		}
 	}
 	slices.SortFunc(at, time.Time.Compare)
-	return at
+	return slices.Compact(at)
 }
 
 // restart loses what the router has, and begins anew.

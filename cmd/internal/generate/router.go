@@ -68,8 +68,8 @@ type output struct {
 	data      []byte
 	datagrams []datagram
 	records   []manifest.Record
-	// notCarried counts the records that met the round's end without a message.
-	notCarried uint64
+	// notCarried counts the records that met the round's end without a message, by why.
+	notCarried [export.Reasons]uint64
 	restart    *manifest.Restart // it came first
 }
 
@@ -219,7 +219,7 @@ func (r *router) append(f *record) {
 	if why := r.session.Append(&f.Record, r.now); why != export.None {
 		r.open = r.open[:len(r.open)-1]
 		r.account.refused[why].Add(f.sum)
-		r.out.notCarried++
+		r.out.notCarried[why]++
 	}
 }
 

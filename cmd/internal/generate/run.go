@@ -13,6 +13,7 @@ import (
 
 	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/manifest"
+	"cacheflow/export"
 )
 
 // roundLength is how much of the traffic's time is one round.
@@ -53,7 +54,7 @@ type generator struct {
 // Run sends the traffic of all routers, until its end or that of ctx, which is no error: then
 // what was sent is in the manifest, and no more.
 func Run(ctx context.Context, c Config) (Stats, error) {
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return Stats{}, err
 	}
 	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), templates: newTemplates(&c)}
@@ -62,11 +63,11 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		return c.Send(router, data)
 	})
 	exporters, err := g.open()
-	if err != nil {
-		return Stats{}, err
-	}
 	if g.feed != nil {
 		defer g.feed.close()
+	}
+	if err != nil {
+		return Stats{}, unlessDone(ctx, err)
 	}
 	if c.Manifest != nil {
 		g.truth = manifest.NewWriter(c.Manifest, c.PlainManifest, g.header(), exporters)
@@ -81,9 +82,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	} else {
 		err = g.waiting()
 	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		err = nil
-	}
+	err = unlessDone(ctx, err)
 	if ferr := g.faults.finish(c.Routers); err == nil {
 		err = ferr
 	}
@@ -92,6 +91,14 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 	}
 	g.stats.Ledger = g.ledger()
 	return g.stats, err
+}
+
+// unlessDone returns an error unless it is that of ctx, which somebody ended.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
 }
 
 // open opens the capture, if there is one, and makes the routers.
@@ -128,16 +135,6 @@ func (g *generator) header() manifest.Header {
 		h.Capture, h.Repeat, h.Mirror = f.Paths, f.times(), f.Mirror
 	}
 	return h
-}
-
-// waiting returns an error for a restart that a capture was too short for.
-func (g *generator) waiting() error {
-	for _, r := range g.routers {
-		if len(r.restarts) > 0 {
-			return fmt.Errorf("no restart of router %d at %v: the capture ends before it", r.Exporter.Exporter, r.restarts[0].Sub(g.cfg.Start))
-		}
-	}
-	return nil
 }
 
 // texts are faults of the configuration, for the manifest.
@@ -284,7 +281,7 @@ func (g *generator) send(ctx context.Context, r *round) error {
 		}
 	}
 	for i := range r.outputs {
-		g.notCarried(i, r.outputs[i].notCarried)
+		g.notCarried(i, &r.outputs[i].notCarried)
 	}
 	return r.err
 }
@@ -329,9 +326,13 @@ func (g *generator) restarted(router int, r *manifest.Restart) {
 	}
 }
 
-func (g *generator) notCarried(router int, n uint64) {
-	g.stats.NotCarried += n
-	if g.truth != nil && n > 0 {
-		g.truth.NotCarried(uint32(router+1), n)
+func (g *generator) notCarried(router int, by *[export.Reasons]uint64) {
+	all := uint64(0)
+	for why, n := range by {
+		g.stats.NotCarried[why] += n
+		all += n
+	}
+	if g.truth != nil && all > 0 {
+		g.truth.NotCarried(uint32(router+1), all)
 	}
 }

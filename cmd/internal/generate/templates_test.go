@@ -25,7 +25,7 @@ var templateFaults = []struct {
 	{[]string{"lost,from=2s"}, "", 0, 0},
 	{[]string{"changed,from=5s,to=15s"}, "", 0, 0},
 	{[]string{"changed,from=5s", "lost,from=5s,to=6s"}, manifest.OldTemplate, 5 * time.Second, 16 * time.Second},
-	{[]string{"late,to=5s,exporter=3"}, "", 0, 0}, // there are two
+	{[]string{"late,to=5s,exporter=2"}, manifest.NoTemplate, 0, 5 * time.Second},
 }
 
 // templateConfig is of two routers that send their templates every ten seconds.

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+)
+
+// outFile is a file that is opened before the work begins, so that one that cannot be written is
+// noticed then, and keeps what it has until something is written: work that is refused leaves the
+// file of an earlier one alone.
+type outFile struct {
+	file  *os.File
+	begun bool
+}
+
+func openOut(path string) (*outFile, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	return &outFile{file: file}, nil
+}
+
+func (f *outFile) Write(b []byte) (int, error) {
+	if !f.begun {
+		if err := f.empty(); err != nil {
+			return 0, err
+		}
+		f.begun = true
+	}
+	return f.file.Write(b)
+}
+
+// empty drops what the file has. Pipes and devices have nothing.
+func (f *outFile) empty() error {
+	info, err := f.file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return f.file.Truncate(0)
+}
+
+func (f *outFile) Close() error { return f.file.Close() }
+
+// joinClose adds the error of closing a written file to err.
+func joinClose(err error, f io.Closer) error { return errors.Join(err, f.Close()) }
