@@ -34,7 +34,7 @@ func newVerify() *cobra.Command {
 			"With --listen it is the collector itself: it waits for a first datagram, and compares once none has come for --quiet,\n" +
 			"or at Ctrl-C; the manifest is read then, and may be written meanwhile.\n\n" +
 			"With --totals it compares nothing, and says what a collector should show: records, packets and octets by\n" +
-			"exporter, interface, minute and flow, as they were sent and as they should have arrived after the faults.\n\n" +
+			"exporter, interface, minute and flow, as they were sent and as they should have arrived after the faults, modulo 2^64.\n\n" +
 			"The exit status is 1 where there is any difference.",
 		Example: "  TZ=UTC nfdump -R flows -o csv >stored.csv; TZ=UTC cacheflow verify sent.gz stored.csv\n" +
 			"  cacheflow verify sent.gz --listen :2055\n" +
@@ -125,6 +125,7 @@ func (f *verifyFlags) writeTotals(c *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
+	totals.Limit(m.Header.Lacks)
 	if f.asJSON {
 		return totals.WriteJSON(c.OutOrStdout(), f.top)
 	}
