@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"cacheflow/cmd/internal/generate"
 	"cacheflow/cmd/internal/vector"
 )
 
@@ -26,11 +27,20 @@ func newSelftest() *cobra.Command {
 		Use:   "selftest HOST:PORT",
 		Short: "Send a collector each edge case once, slowly, and list what it should now show",
 		Long: "Selftest sends right and wrong export messages, those of RFC 5471 by its sections and others by names, each from an\n" +
-			"Observation Domain of its own with a correct flow behind it: a collector that has that flow has survived.\n" +
+			"Observation Domain, Source ID or engine of its own, with a correct flow behind it: a collector that has that flow\n" +
+			"has survived. Where the collector's host says that nobody listens, what it should show is listed all the same, and\n" +
+			"the exit status is 1.\n" +
 			"A case that is known to take down a collector is sent only where --vector names it.",
 		Args: func(c *cobra.Command, args []string) error {
-			if !f.list && len(args) != 1 {
-				return usagef("want the collector's HOST:PORT: %q", args)
+			switch {
+			case f.list && len(args) > 0:
+				return usagef("want no collector with --list: %q", args)
+			case !f.list && len(args) == 0:
+				return usagef("want the collector's HOST:PORT")
+			case !f.list && len(args) > 1:
+				return usagef("want one collector's HOST:PORT: %q", args)
+			case f.every < 0:
+				return usagef("--every %v: want 0 or more", f.every)
 			}
 			return nil
 		},
@@ -95,33 +105,63 @@ func (f *selftestFlags) run(c *cobra.Command, to string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(address))
+	sockets, err := generate.Dial(address, nil, 1)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	all := vector.All()
-	for _, number := range numbers {
-		if err := f.send(ctx, conn, &all[number-1], number); err != nil {
-			return err
-		}
-		m := vector.MarkerOf(number)
-		if err := writeVector(c.OutOrStdout(), &all[number-1]); err != nil {
-			return err
-		}
-		fmt.Fprintf(c.OutOrStdout(), "%-20s and behind it: %s > %s protocol 6, 1 packet, %d octets\n", "", m.Src, m.Dst, m.Octets)
+	defer sockets.Close()
+	t := selftest{to: sockets, every: f.every, out: c.OutOrStdout()}
+	if err := t.run(ctx, numbers); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if t.before != "" {
+		return fmt.Errorf("nobody listens at %s any more; the last vector sent before was %s", address, t.before)
 	}
 	return nil
 }
 
-// send sends the messages of a vector, slowly.
-func (f *selftestFlags) send(ctx context.Context, w io.Writer, v *vector.Vector, number int) error {
+// selftest sends vectors to a collector.
+type selftest struct {
+	to     *generate.Sockets
+	every  time.Duration
+	out    io.Writer
+	last   string // the vector of the message sent last
+	before string // that one, when a message was refused for the first time
+}
+
+// run sends vectors by their numbers, and lists them.
+func (t *selftest) run(ctx context.Context, numbers []int) error {
+	all := vector.All()
+	for _, number := range numbers {
+		if err := t.send(ctx, &all[number-1], number); err != nil {
+			return err
+		}
+		if err := writeVector(t.out, &all[number-1]); err != nil {
+			return err
+		}
+		m := vector.MarkerOf(number)
+		if _, err := fmt.Fprintf(t.out, "%-20s and behind it: %s > %s protocol 6, 1 packet, %d octets\n", "", m.Src, m.Dst, m.Octets); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send sends the messages of a vector, slowly. That one was refused, the next one learns.
+func (t *selftest) send(ctx context.Context, v *vector.Vector, number int) error {
 	for _, message := range v.Messages(number, time.Now()) {
-		if _, err := w.Write(message); err != nil {
+		if err := t.to.Send(0, message); err != nil {
 			return fmt.Errorf("vector %s: %w", v.Name, err)
 		}
+		if t.to.Refused > 0 && t.before == "" {
+			t.before = t.last
+			if _, err := fmt.Fprintf(t.out, "nobody listens any more; the last vector sent before was %s\n", t.last); err != nil {
+				return err
+			}
+		}
+		t.last = v.Name
 		select {
-		case <-time.After(f.every):
+		case <-time.After(t.every):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -31,10 +31,10 @@ func newVerify() *cobra.Command {
 		Long: "Verify says which records of a manifest a collector has, misses, has twice or has altered, by exporter.\n" +
 			"FILE is the output of nfdump -o csv or nfdump -o json (whose times are taken as local: run both with the same\n" +
 			"TZ), of goflow2 as JSON, of cacheflow as JSON lines, or an IPFIX file; plain or gzip.\n\n" +
-			"With --listen it is the collector itself, and compares once nothing more comes, or at Ctrl-C; the manifest\n" +
-			"is read then, and may be written meanwhile.\n\n" +
+			"With --listen it is the collector itself: it waits for a first datagram, and compares once none has come for --quiet,\n" +
+			"or at Ctrl-C; the manifest is read then, and may be written meanwhile.\n\n" +
 			"With --totals it compares nothing, and says what a collector should show: records, packets and octets by\n" +
-			"exporter, interface, minute and flow, as they were sent and as they should have arrived after the faults.\n\n" +
+			"exporter, interface, minute and flow, as they were sent and as they should have arrived after the faults, modulo 2^64.\n\n" +
 			"The exit status is 1 where there is any difference.",
 		Example: "  TZ=UTC nfdump -R flows -o csv >stored.csv; TZ=UTC cacheflow verify sent.gz stored.csv\n" +
 			"  cacheflow verify sent.gz --listen :2055\n" +
@@ -55,7 +55,7 @@ func newVerify() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
 	}
 	c.Flags().StringVar(&f.listen, "listen", "", "receive at `ADDR` (host:port or :port) instead of reading a file")
-	c.Flags().DurationVar(&f.quiet, "quiet", 5*time.Second, "with --listen, compare once nothing has come for so long")
+	c.Flags().DurationVar(&f.quiet, "quiet", 5*time.Second, "with --listen, compare once no datagram has come for so long since the first one")
 	c.Flags().BoolVar(&f.totals, "totals", false, "say what a collector should show, instead of comparing")
 	c.Flags().IntVar(&f.top, "top", 10, "with --totals, show the `N` flows with the most octets")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "report all differences, or the totals, as one JSON object")
@@ -125,6 +125,7 @@ func (f *verifyFlags) writeTotals(c *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
+	totals.Limit(m.Header.Lacks)
 	if f.asJSON {
 		return totals.WriteJSON(c.OutOrStdout(), f.top)
 	}

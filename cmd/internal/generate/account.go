@@ -88,6 +88,7 @@ func (g *generator) exporterLedger() ledger.Exporter {
 			e.Queued.Add(r.outputs[p.router].datagrams[p.i].flows)
 		}
 	}
+	e.Queued.Add(g.faults.waiting())
 	drop := func(reason string, s ledger.Sum) {
 		if s != (ledger.Sum{}) {
 			e.Dropped = append(e.Dropped, ledger.Term{Reason: reason, Sum: s})

@@ -2,6 +2,7 @@ package generate_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -73,6 +74,29 @@ func TestLedger(t *testing.T) {
 			if dropped(l, "not IPv4").Count == 0 == (protocol == export.NetFlow5) {
 				t.Errorf("%+v refused", dropped(l, "not IPv4"))
 			}
+		}
+	}
+}
+
+// It closes also where nothing can be sent any more, while datagrams are held back.
+func TestLedgerOfFailure(t *testing.T) {
+	failure := errors.New("no route")
+	for _, fault := range []generate.Fault{{Kind: manifest.Reorder, Share: 0.5}, {Kind: manifest.Delay, Share: 0.5}} {
+		for last := range 20 {
+			c := config(t, "office", export.IPFIX)
+			c.Routers, c.Duration, c.Faults = 1, 10*time.Second, []generate.Fault{fault}
+			n := 0
+			c.Send = func(int, []byte) error {
+				if n++; n > 20+last {
+					return failure
+				}
+				return nil
+			}
+			stats, err := generate.Run(t.Context(), c)
+			if !errors.Is(err, failure) {
+				t.Fatal(err)
+			}
+			wantLedger(t, &sent{stats: stats})
 		}
 	}
 }

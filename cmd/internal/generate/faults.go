@@ -1,7 +1,6 @@
 package generate
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"cacheflow/cmd/internal/ledger"
 	"cacheflow/cmd/internal/manifest"
 	"cacheflow/export"
 )
@@ -89,25 +89,24 @@ func (f Fault) String() string {
 	return text
 }
 
-// faults decide about datagrams, in the order in which they are due, and send them.
+// faults decide about datagrams, in the order in which they are due, and when they leave.
 type faults struct {
 	list   []Fault
-	random []*rand.Rand   // one for each: they do not depend on each other
-	held   map[int][]byte // by router: the datagram that goes out behind its next one
-	late   []late         // by when they go out
-	jumps  map[int]uint32 // by router: how far its sequence numbers have jumped
-	to     func(router int, data []byte) error
+	random []*rand.Rand    // one for each: they do not depend on each other
+	held   map[int]message // by router: the one that leaves behind its next one
+	late   []late          // by when they leave
+	jumps  map[int]uint32  // by router: how far its sequence numbers have jumped
+	leave  func(message) error
 }
 
-// late is a datagram that was delayed.
+// late is a message that was delayed.
 type late struct {
-	at     time.Time
-	router int
-	data   []byte
+	at time.Time
+	message
 }
 
-func newFaults(list []Fault, seed uint64, to func(int, []byte) error) *faults {
-	f := &faults{list: list, held: map[int][]byte{}, jumps: map[int]uint32{}, to: to}
+func newFaults(list []Fault, seed uint64, leave func(message) error) *faults {
+	f := &faults{list: list, held: map[int]message{}, jumps: map[int]uint32{}, leave: leave}
 	for i := range list {
 		f.random = append(f.random, rand.New(rand.NewPCG(seed, 1<<33|uint64(i)))) // no router's sequence
 	}
@@ -124,50 +123,45 @@ func (f *faults) of(d *datagram, at time.Duration) (hit *Fault) {
 	return hit
 }
 
-// send sends a datagram as the fault that hit it says, if any, and what is due with it. It changes
-// the sequence number, in the data too, where that has jumped.
-func (f *faults) send(router int, d *datagram, data []byte, hit *Fault) error {
-	if err := f.releaseLate(d.due); err != nil {
+// send has a message leave when the fault that hit it says, if any, and what is due with it. It
+// changes the sequence number, in the octets too, where that has jumped.
+func (f *faults) send(m message, hit *Fault) error {
+	if err := f.releaseLate(m.of.due); err != nil {
 		return err
 	}
 	switch {
-	case data == nil: // templates were all that it had
-		return nil
+	case m.octets == nil: // templates were all that it had
+		return f.leave(m)
 	case hit != nil:
-		d.Fault = hit.Kind
+		m.of.Fault = hit.Kind
 	}
-	if d.Fault == manifest.Jump {
-		f.jumps[router] += jumped
+	if m.of.Fault == manifest.Jump {
+		f.jumps[m.router] += jumped
 	}
-	if by := f.jumps[router]; by != 0 {
-		d.Sequence += by
-		binary.BigEndian.PutUint32(data[sequenceAt(data):], d.Sequence)
+	if by := f.jumps[m.router]; by != 0 {
+		m.of.Sequence += by
+		binary.BigEndian.PutUint32(m.octets[sequenceAt(m.octets):], m.of.Sequence)
 	}
-	switch d.Fault {
+	switch m.of.Fault {
 	case manifest.Drop:
-		return nil
-	case manifest.Duplicate:
-		if err := f.to(router, data); err != nil {
-			return err
-		}
-	case manifest.Truncate:
-		data = data[:len(data)/2]
+		return f.leave(m)
 	case manifest.Delay:
-		f.delay(late{d.due.Add(cmp.Or(hit.By, DefaultDelay)), router, bytes.Clone(data)})
+		f.delay(late{m.of.due.Add(cmp.Or(hit.By, DefaultDelay)), m.clone()})
 		return nil
 	case manifest.Reorder:
-		if _, waits := f.held[router]; !waits {
-			f.held[router] = bytes.Clone(data)
+		if _, waits := f.held[m.router]; !waits {
+			f.held[m.router] = m.clone()
 			return nil
 		}
 	}
-	if err := f.to(router, data); err != nil {
+	if err := f.leave(m); err != nil {
 		return err
 	}
-	return f.releaseHeld(router)
+	_ = f.releaseHeld(m.router) // this one has left; what fails stays, and finish says why
+	return nil
 }
 
-// delay puts a datagram among those that go out later.
+// delay puts a message among those that leave later.
 func (f *faults) delay(l late) {
 	i := len(f.late)
 	for i > 0 && f.late[i-1].at.After(l.at) {
@@ -179,35 +173,49 @@ func (f *faults) delay(l late) {
 // releaseLate sends what was delayed up to a time.
 func (f *faults) releaseLate(until time.Time) error {
 	for len(f.late) > 0 && !f.late[0].at.After(until) {
-		l := f.late[0]
-		f.late = f.late[1:]
-		if err := f.to(l.router, l.data); err != nil {
+		if err := f.leave(f.late[0].message); err != nil {
 			return err
 		}
+		f.late = f.late[1:]
 	}
 	return nil
 }
 
 // releaseHeld sends what was held back of a router.
 func (f *faults) releaseHeld(router int) error {
-	data, waits := f.held[router]
+	m, waits := f.held[router]
 	if !waits {
 		return nil
 	}
+	if err := f.leave(m); err != nil {
+		return err
+	}
 	delete(f.held, router)
-	return f.to(router, data)
+	return nil
 }
 
-// finish sends all that is left: the manifest says that it was sent.
+// finish sends all that is left. What fails stays.
 func (f *faults) finish(routers int) (err error) {
 	for router := range routers {
 		err = errors.Join(err, f.releaseHeld(router))
 	}
-	for _, l := range f.late {
-		err = errors.Join(err, f.to(l.router, l.data))
-	}
-	f.late = nil
+	f.late = slices.DeleteFunc(f.late, func(l late) bool {
+		lerr := f.leave(l.message)
+		err = errors.Join(err, lerr)
+		return lerr == nil
+	})
 	return err
+}
+
+// waiting returns what messages carry that have not left.
+func (f *faults) waiting() (all ledger.Sum) {
+	for _, m := range f.held {
+		all.Add(m.of.flows)
+	}
+	for i := range f.late {
+		all.Add(f.late[i].of.flows)
+	}
+	return all
 }
 
 // sequenceAt returns where the sequence number of a message is (RFC 3954 §5.1, RFC 7011 §3.1).

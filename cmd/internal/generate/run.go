@@ -58,10 +58,7 @@ func Run(ctx context.Context, c Config) (Stats, error) {
 		return Stats{}, err
 	}
 	g := &generator{cfg: c, pacer: newPacer(c.Pace, c.Start), templates: newTemplates(&c)}
-	g.faults = newFaults(c.Faults, c.Seed, func(router int, data []byte) error {
-		g.templates.arrive(router, data)
-		return c.Send(router, data)
-	})
+	g.faults = newFaults(c.Faults, c.Seed, g.leave)
 	exporters, err := g.open()
 	if g.feed != nil {
 		defer g.feed.close()
@@ -260,22 +257,19 @@ func (g *generator) send(ctx context.Context, r *round) error {
 			return err
 		}
 		at := d.due.Sub(g.cfg.Start)
-		data := g.templates.apply(p.router, d, out.data[p.data:d.data], at)
-		if err := g.faults.send(p.router, d, data, g.faults.of(d, at)); err != nil {
-			return err
-		}
-		r.sent++
-		g.count(d, at)
 		if g.truth != nil {
 			for i := range d.clocks {
 				g.truth.Clock(&d.clocks[i])
 			}
-			if err := g.truth.Datagram(&d.Datagram, out.records[p.record:d.records]); err != nil {
-				return err
-			}
 		}
+		m := message{router: p.router, of: d, octets: out.data[p.data:d.data], records: out.records[p.record:d.records]}
+		g.templates.apply(&m, at)
+		if err := g.faults.send(m, g.faults.of(d, at)); err != nil {
+			return err
+		}
+		r.sent++
+		g.pass(at)
 		g.stats.Read = r.read
-		g.stats.Changed += changed(out.records[p.record:d.records])
 		if g.cfg.Progress != nil {
 			g.cfg.Progress(&g.stats)
 		}
@@ -286,37 +280,12 @@ func (g *generator) send(ctx context.Context, r *round) error {
 	return r.err
 }
 
-// count counts a datagram that was sent, or dropped on purpose.
-func (g *generator) count(d *datagram, at time.Duration) {
-	if d.Fault == manifest.Drop {
-		g.dropped.Add(d.flows)
-	} else {
-		g.sent.Add(d.flows)
-	}
-	s := &g.stats
-	s.Datagrams++
-	s.Records += uint64(d.Records)
-	s.Octets += uint64(d.Octets)
-	s.Passed = at
+// pass notes how much of the traffic's time has passed.
+func (g *generator) pass(at time.Duration) {
+	g.stats.Passed = at
 	if g.cfg.Duration > 0 {
-		s.Passed = min(at, g.cfg.Duration)
+		g.stats.Passed = min(at, g.cfg.Duration)
 	}
-	if d.Fault != "" || d.Templates != "" {
-		s.Faults++
-	}
-	if d.Undecodable != "" {
-		s.Undecodable += uint64(d.Records)
-	}
-}
-
-// changed counts the records that a fault hit.
-func changed(rs []manifest.Record) (n uint64) {
-	for i := range rs {
-		if rs[i].Changed != "" {
-			n++
-		}
-	}
-	return n
 }
 
 func (g *generator) restarted(router int, r *manifest.Restart) {

@@ -96,11 +96,11 @@ type templates struct {
 	routers []definitions
 }
 
-// definitions are about the templates of one router, which go out together.
+// definitions are about the templates of one router. It sends all of them one behind the other, in
+// as many datagrams as they need, and no data in between; each arrives, or does not, for itself.
 type definitions struct {
 	layouts map[uint16]*layout // by their ids
 	uses    order              // of its records, since the templates went out
-	knows   order              // of the templates that arrived
 }
 
 // layout is a template as its session has it. It has no enterprise's elements: none of the
@@ -109,6 +109,7 @@ type layout struct {
 	lengths []int // of fields, in octets
 	size    int   // their sum
 	first   [4]byte
+	knows   order // of the one that arrived last
 }
 
 // newTemplates returns nil where all is decoded.
@@ -131,33 +132,31 @@ func (t *templates) has(k manifest.TemplateFault, d *datagram, at time.Duration)
 	return slices.ContainsFunc(t.list, func(f TemplateFault) bool { return f.Kind == k && f.covers(d.Exporter, at) })
 }
 
-// apply does to a datagram, in its place, what faults say, and returns what is left of it, nil
-// for nothing. It notes in d what it did, and whether a collector can decode its records.
-func (t *templates) apply(router int, d *datagram, data []byte, at time.Duration) []byte {
-	d.Fault, d.Templates, d.Undecodable = "", "", ""
+// apply does to a message, in its place, what faults say, and notes what it did. Of one that had
+// nothing but what was taken out, no octets are left.
+func (t *templates) apply(m *message, at time.Duration) {
+	m.of.Fault, m.of.Templates = "", ""
 	if t == nil {
-		return data
+		return
 	}
-	r := &t.routers[router]
-	knows, out, removed := r.knows, data[:t.header], 0
-	for id, set := range sets(data[t.header:]) {
+	r := &t.routers[m.router]
+	out, removed := m.octets[:t.header], 0
+	for id, set := range sets(m.octets[t.header:]) {
 		if id == t.set {
 			r.learn(set[4:])
-			removed += t.change(r, d, &set, at)
-			knows = r.after(set, knows)
+			removed += t.change(r, m.of, &set, at)
 		} else if l := r.layouts[id]; l != nil {
 			r.encode(l, set[4:])
-			d.Undecodable = undecodable(r.uses, knows)
 		}
 		out = append(out, set...) // behind none that has yet to be read
 	}
+	m.uses = r.uses
 	if len(out) == t.header {
-		d.Fault = manifest.Drop
-		return nil
+		m.of.Fault, m.octets = manifest.Drop, nil
+		return
 	}
 	t.seal(out, removed)
-	d.Octets = len(out)
-	return out
+	m.of.Octets, m.octets = len(out), out
 }
 
 // sets goes through the sets of a message behind its header, as far as they are whole.
@@ -264,6 +263,62 @@ func (t *templates) seal(message []byte, removed int) {
 	binary.BigEndian.PutUint16(message[2:], uint16(len(message)))
 }
 
+// arrive notes what a collector learns from a datagram. One that was truncated it discards
+// (RFC 7011 §9.1).
+func (t *templates) arrive(router int, data []byte) {
+	if t == nil || len(data) < t.header {
+		return
+	}
+	whole := t.header
+	for _, set := range sets(data[t.header:]) {
+		whole += len(set)
+	}
+	if whole != len(data) {
+		return
+	}
+	for id, set := range sets(data[t.header:]) {
+		if id == t.set {
+			t.routers[router].know(set[4:])
+		}
+	}
+}
+
+// know notes what a collector knows after template records.
+func (r *definitions) know(records []byte) {
+	for len(records) >= 4 {
+		l, n := r.layouts[binary.BigEndian.Uint16(records)], int(binary.BigEndian.Uint16(records[2:]))
+		switch {
+		case n == 0: // RFC 7011 §8.1
+			l.knows = unknown
+		case l.first == [4]byte(records[4:]):
+			l.knows = straight
+		default:
+			l.knows = opposite
+		}
+		records = records[4+4*n:]
+	}
+}
+
+// judge notes which records of a message a collector cannot decode by the templates that have
+// arrived. Those of the message itself have: a session has them before its data.
+func (t *templates) judge(m *message) {
+	if t == nil {
+		return
+	}
+	r, rest := &t.routers[m.router], m.records
+	for id, set := range sets(m.octets[t.header:]) {
+		l := r.layouts[id]
+		if l == nil {
+			continue
+		}
+		n := (len(set) - 4) / l.size // padding is shorter than a record
+		for i := range rest[:n] {
+			rest[i].Undecodable = undecodable(m.uses, l.knows)
+		}
+		rest = rest[n:]
+	}
+}
+
 // undecodable says why records cannot be decoded.
 func undecodable(uses, knows order) manifest.Undecodable {
 	switch knows {
@@ -273,36 +328,4 @@ func undecodable(uses, knows order) manifest.Undecodable {
 		return manifest.NoTemplate
 	}
 	return manifest.OldTemplate
-}
-
-// arrive notes what a collector learns from a datagram. One that was truncated it discards
-// (RFC 7011 §9.1).
-func (t *templates) arrive(router int, data []byte) {
-	if t == nil || len(data) < t.header {
-		return
-	}
-	r := &t.routers[router]
-	knows, whole := r.knows, t.header
-	for id, set := range sets(data[t.header:]) {
-		whole += len(set)
-		if id == t.set {
-			knows = r.after(set, knows)
-		}
-	}
-	if whole == len(data) {
-		r.knows = knows
-	}
-}
-
-// after returns what a collector knows after a set of templates.
-func (r *definitions) after(set []byte, before order) order {
-	switch {
-	case len(set) < 8:
-		return before
-	case binary.BigEndian.Uint16(set[6:]) == 0: // RFC 7011 §8.1
-		return unknown
-	case r.layouts[binary.BigEndian.Uint16(set[4:])].first == [4]byte(set[8:]):
-		return straight
-	}
-	return opposite
 }

@@ -27,15 +27,13 @@
 // "jump" (from it on the exporter's sequence numbers are larger; sequence is what was sent). A member
 // templates says what was done to the templates that it had: "late" or "lost" (they were taken out,
 // and where nothing was left the datagram was dropped), "changed" (the fields are in the opposite
-// order) or "withdrawn" (there are withdrawals in their place). A member undecodable says that a
-// collector cannot have the datagram's flow records, since what arrived before left it "no template"
-// or an "old template"; it is judged when the datagram is due, before what fault does to it. Then the
-// first line has the faults that were asked for.
+// order) or "withdrawn" (there are withdrawals in their place). Datagrams stand in the order in
+// which they left. Where there are faults, the first line has them as they were asked for.
 //
 // A line with clock says what an exporter's clocks did on purpose before its datagrams behind that
-// line: "wrap" (sysUpTime began anew, after 2^32 ms) or "step" (its wall clock jumped by that much,
-// and with it all times of its records, also of flows that began before). Boot is when sysUpTime
-// was 0, as the headers of these datagrams tell it. Times of datagrams, restarts and these lines are
+// line, but for those that reorder or delay held back: "wrap" (sysUpTime began anew, after 2^32 ms) or
+// "step" (its wall clock jumped by that much, and with it all times of its records, also of flows that
+// began before). Boot is when sysUpTime was 0, as the headers of these datagrams tell it. Times of datagrams, restarts and these lines are
 // of the traffic, whose clock is right; those of records are what a collector should show.
 //
 // A record is an array, for the sake of size; the manifest's first line names its columns by IANA
@@ -47,7 +45,8 @@
 // records carry them: 23456 where one has no room in two octets (RFC 6793 §9). A flow whose counters exceed
 // NetFlow v5's 32 bits is several records, as it is on the wire. A record that was changed on purpose
 // has one column more, which says how: "limits" (packets and octets are 2^32-1, 2^32, 2^63 or 2^64-1,
-// or a part of that) or "reversed" (its end is before its start).
+// or a part of that) or "reversed" (its end is before its start). One that a collector cannot have, since what arrived before its
+// datagram left and with it gave "no template" for it or an "old template", has that as its last column.
 //
 // Totals, which are modulo 2^64, are of records, packets and octets: by exporter (with its datagrams, and the records
 // that the protocol cannot carry, such as IPv6 in NetFlow v5), by exporter and ingress interface,

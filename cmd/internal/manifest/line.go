@@ -19,9 +19,6 @@ func appendDatagram(b []byte, d *Datagram) []byte {
 	if d.Templates != "" {
 		b = append(append(append(b, `,"templates":"`...), d.Templates...), '"')
 	}
-	if d.Undecodable != "" {
-		b = append(append(append(b, `,"undecodable":"`...), d.Undecodable...), '"')
-	}
 	return append(b, "}\n"...)
 }
 
@@ -51,6 +48,9 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = strconv.AppendUint(b, uint64(r.Reason), 10)
 	if r.Changed != "" {
 		b = append(append(append(b, `,"`...), r.Changed...), '"')
+	}
+	if r.Undecodable != "" {
+		b = append(append(append(b, `,"`...), r.Undecodable...), '"')
 	}
 	return append(b, "]\n"...)
 }

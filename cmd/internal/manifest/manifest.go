@@ -39,15 +39,14 @@ type Exporter struct {
 
 // Datagram is one export message.
 type Datagram struct {
-	Number      uint64 // of its exporter's, from 1
-	Exporter    uint32
-	Sequence    uint32
-	Time        int64 // milliseconds since 1970
-	Octets      int
-	Records     int // flow records
-	Fault       Fault
-	Templates   TemplateFault
-	Undecodable Undecodable
+	Number    uint64 // of its exporter's, from 1
+	Exporter  uint32
+	Sequence  uint32
+	Time      int64 // milliseconds since 1970
+	Octets    int
+	Records   int // flow records
+	Fault     Fault
+	Templates TemplateFault
 }
 
 // Fault is what was done to a datagram on purpose; "" for nothing.
@@ -72,7 +71,7 @@ const (
 	Withdrawn TemplateFault = "withdrawn" // there are withdrawals in their place (RFC 7011 §8.1)
 )
 
-// Undecodable is why a collector cannot decode the flow records of a datagram; "" where it can.
+// Undecodable is why a collector cannot decode a flow record; "" where it can.
 type Undecodable string
 
 const (
@@ -95,9 +94,9 @@ type Record struct {
 	SrcPrefixLen, DstPrefixLen uint8
 	SrcAS, DstAS               uint32
 	Reason                     flow.EndReason
-	Changed                    RecordFault // one column more where it is not ""
-	Fault                      Fault       // its datagram's, as Undecodable; no columns
+	Changed                    RecordFault // one column more where it is not "", as Undecodable
 	Undecodable                Undecodable
+	Fault                      Fault // its datagram's; no column
 }
 
 // RecordFault is what was done on purpose to a flow record; "" for nothing.

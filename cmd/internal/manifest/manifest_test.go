@@ -149,17 +149,20 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// What was done to a record on purpose is its last column.
-func TestChanged(t *testing.T) {
+// What was done to a record on purpose, and why it cannot be decoded, are its last columns.
+func TestMarks(t *testing.T) {
 	var out bytes.Buffer
 	w := manifest.NewWriter(&out, true, header, exporters)
-	d, rs := manifest.Datagram{Number: 1, Exporter: 1, Records: 3}, []manifest.Record{record(1, 1), record(1, 1), record(1, 1)}
+	d, rs := manifest.Datagram{Number: 1, Exporter: 1, Records: 4}, []manifest.Record{record(1, 1), record(1, 1), record(1, 1), record(1, 1)}
 	rs[0].Changed, rs[2].Changed = manifest.Limits, manifest.Reversed
+	rs[2].Undecodable, rs[3].Undecodable = manifest.OldTemplate, manifest.NoTemplate
 	if err := errors.Join(w.Datagram(&d, rs), w.Close(manifest.Complete)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), `,65536,3,"limits"]`) || !strings.Contains(out.String(), `,65536,3,"reversed"]`) {
-		t.Errorf("%s", &out)
+	for _, end := range []string{`,65536,3,"limits"]`, `,65536,3,"reversed","old template"]`, `,65536,3,"no template"]`} {
+		if !strings.Contains(out.String(), end) {
+			t.Errorf("no %s in %s", end, &out)
+		}
 	}
 	m, err := manifest.NewReader(&out)
 	if err != nil {
@@ -187,6 +190,7 @@ func TestDamage(t *testing.T) {
 		{strings.Replace(string(whole), `[1,1,"10.0.0.1"`, `[1,1,10.0.0.1`, 1), "instead of an address"},
 		{strings.Replace(string(whole), `,3]`, `,3,0]`, 1), "more columns"},
 		{strings.Replace(string(whole), `,3]`, `,3,"limits",0]`, 1), "more columns"},
+		{strings.Replace(string(whole), `,3]`, `,3,"limits","reversed"]`, 1), "more columns"},
 		{strings.Replace(string(whole), `,65536,3]`, `]`, 1), "fewer columns"},
 		{strings.Replace(string(whole), `,443,`, `,65536,`, 1), "out of range"},
 		{string(whole) + lines[4], "behind the last"},

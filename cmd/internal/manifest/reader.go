@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"cacheflow/cache/flow"
 )
@@ -23,7 +24,7 @@ type Reader struct {
 	r       *bufio.Reader
 	line    int
 	records uint64
-	of      Datagram // its faults are those of the records that follow
+	fault   Fault // of the datagram whose records follow
 	last    *Last
 }
 
@@ -62,7 +63,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 			err = json.Unmarshal(text, &x)
 		}
 		if err != nil {
-			return nil, m.fault(err)
+			return nil, m.at(err)
 		}
 		m.Exporters = append(m.Exporters, x)
 	}
@@ -74,54 +75,51 @@ func (m *Reader) Next(r *Record) error {
 		text, err := m.next()
 		switch {
 		case err == io.EOF && m.last == nil:
-			return m.fault(errors.New("cut off: the last line is missing"))
+			return m.at(errors.New("cut off: the last line is missing"))
 		case err == io.EOF && m.last.Records != m.records:
-			return m.fault(fmt.Errorf("%d records, and the last line says %d", m.records, m.last.Records))
+			return m.at(fmt.Errorf("%d records, and the last line says %d", m.records, m.last.Records))
 		case err == io.EOF:
 			return err
 		case err != nil:
-			return m.fault(err)
+			return m.at(err)
 		case m.last != nil:
-			return m.fault(errors.New("a line behind the last one"))
+			return m.at(errors.New("a line behind the last one"))
 		case text[0] == '[':
 			if err := parse(text, r); err != nil {
-				return m.fault(err)
+				return m.at(err)
 			}
 			m.records++
-			r.Fault, r.Undecodable = m.of.Fault, m.of.Undecodable
+			r.Fault = m.fault
 			return nil
 		case bytes.HasPrefix(text, []byte(`{"datagram":`)):
 			if err := m.datagram(text); err != nil {
-				return m.fault(err)
+				return m.at(err)
 			}
 		case bytes.HasPrefix(text, []byte(`{"end":`)):
 			m.last = new(Last)
 			if err := json.Unmarshal(text, m.last); err != nil {
-				return m.fault(err)
+				return m.at(err)
 			}
 		}
 	}
 }
 
-// datagram notes faults, which few datagrams have.
+// datagram notes a fault, which few datagrams have.
 func (m *Reader) datagram(text []byte) error {
-	m.of = Datagram{}
-	if !bytes.Contains(text, []byte(`"fault":`)) && !bytes.Contains(text, []byte(`"undecodable":`)) {
+	m.fault = ""
+	if !bytes.Contains(text, []byte(`"fault":`)) {
 		return nil
 	}
-	var d struct {
-		Fault       Fault
-		Undecodable Undecodable
-	}
+	var d struct{ Fault Fault }
 	err := json.Unmarshal(text, &d)
-	m.of.Fault, m.of.Undecodable = d.Fault, d.Undecodable
+	m.fault = d.Fault
 	return err
 }
 
 // Last returns the last line, once Next has returned io.EOF.
 func (m *Reader) Last() Last { return *m.last }
 
-func (m *Reader) fault(err error) error { return fmt.Errorf("line %d: %w", m.line, err) }
+func (m *Reader) at(err error) error { return fmt.Errorf("line %d: %w", m.line, err) }
 
 // next returns a line that is not empty.
 func (m *Reader) next() ([]byte, error) {
@@ -149,11 +147,8 @@ func parse(text []byte, r *Record) error {
 		NextHop: p.address(), SrcPrefixLen: uint8(p.number(8)), DstPrefixLen: uint8(p.number(8)),
 		SrcAS: uint32(p.number(32)), DstAS: uint32(p.number(32)), Reason: flow.EndReason(p.number(8)),
 	}
-	if p.err == nil && len(p.rest) > 0 {
-		r.Changed = p.changed()
-	}
-	if p.err == nil && len(p.rest) > 0 {
-		p.err = errors.New("more columns than a record has")
+	for p.err == nil && len(p.rest) > 0 {
+		p.mark(r)
 	}
 	return p.err
 }
@@ -177,16 +172,18 @@ func (p *parser) value() string {
 	return v
 }
 
-// changed takes what was done to the record.
-func (p *parser) changed() RecordFault {
+// mark takes a column that few records have: what was done to it, or why it cannot be decoded.
+func (p *parser) mark(r *Record) {
 	v := p.value()
-	for _, f := range []RecordFault{Limits, Reversed} {
-		if v == strconv.Quote(string(f)) {
-			return f
-		}
+	text := strings.Trim(v, `"`)
+	switch changed, why := RecordFault(text), Undecodable(text); {
+	case (changed == Limits || changed == Reversed) && r.Changed == "":
+		r.Changed = changed
+	case (why == NoTemplate || why == OldTemplate) && r.Undecodable == "":
+		r.Undecodable = why
+	default:
+		p.err = fmt.Errorf("more columns than a record has, or unknown %s", v)
 	}
-	p.err = fmt.Errorf("more columns than a record has, or unknown %s", v)
-	return ""
 }
 
 func (p *parser) number(bits int) uint64 {

@@ -55,11 +55,12 @@ func (s *session) netflow9(uptime uint32, records int, sets ...string) {
 	s.all = append(s.all, append(b, octets(sets...)...))
 }
 
-// netflow5 adds a datagram with one record.
+// netflow5 adds a datagram with one record, of an engine whose id is the vector's number.
 func (s *session) netflow5(uptime uint32, record string) {
 	b := be.AppendUint32(octets("0005 0001"), uptime)
 	b = be.AppendUint32(b, uint32(s.at.Unix()))
-	b = append(b, make([]byte, 12)...) // nanoseconds, sequence, engine, sampling
+	b = append(b, make([]byte, 8)...)                  // nanoseconds, sequence
+	b = append(b, 0, byte(s.domain-firstDomain), 0, 0) // engine type and id, sampling
 	s.all = append(s.all, append(b, octets(record)...))
 }
 

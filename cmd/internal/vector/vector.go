@@ -31,8 +31,8 @@ func Find(name string) (v Vector, number int, err error) {
 	return all[i], i + 1, nil
 }
 
-// firstDomain is the Observation Domain before that of the first vector. Each has one of its own, so
-// that it meets no templates or sequence numbers of another.
+// firstDomain is the Observation Domain before that of the first vector. Each has one of its own, with
+// a Source ID and an engine, so that it meets no templates or sequence numbers of another.
 const firstDomain = 5471_000
 
 // Messages returns the vector's messages, by the number that All has it under from 1. They are of a

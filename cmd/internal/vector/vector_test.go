@@ -2,6 +2,7 @@ package vector_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -141,4 +142,31 @@ func TestNobodyDies(t *testing.T) {
 			t.Errorf("it has the flows behind %d, not %d", got, want)
 		}
 	})
+}
+
+// No vector shares its sequence numbers with another: it has its own Observation Domain, Source ID or
+// engine, but for messages that are too short for one.
+func TestDomains(t *testing.T) {
+	type domain struct {
+		version uint16
+		id      uint32
+	}
+	owner := map[domain]string{}
+	for i, v := range vector.All() {
+		for _, m := range v.Messages(i+1, at) {
+			d := domain{version: binary.BigEndian.Uint16(m)}
+			switch at := map[uint16]int{9: 16, 10: 12}[d.version]; {
+			case d.version == 5:
+				d.id = uint32(m[20])<<8 | uint32(m[21])
+			case len(m) < at+4:
+				continue
+			default:
+				d.id = binary.BigEndian.Uint32(m[at:])
+			}
+			if other := owner[d]; other != "" && other != v.Name {
+				t.Errorf("%s and %s are both of %+v", other, v.Name, d)
+			}
+			owner[d] = v.Name
+		}
+	}
 }

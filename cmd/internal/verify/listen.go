@@ -20,8 +20,7 @@ type heard struct {
 	origin
 }
 
-// Listen receives datagrams on conn until ctx ends, or none with records has come for a time since
-// the last one.
+// Listen receives datagrams on conn until ctx ends, or for a time since the first one none has come.
 func Listen(ctx context.Context, conn *net.UDPConn, quiet time.Duration) (*Received, error) {
 	// Many routers may send from one address.
 	c := collector.New(collector.Config{
@@ -29,25 +28,36 @@ func Listen(ctx context.Context, conn *net.UDPConn, quiet time.Duration) (*Recei
 	})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go untilQuiet(ctx, c, quiet, cancel)
 	r := &Received{}
-	var idle *time.Timer
 	err := c.Serve(ctx, conn, func(d *collector.Record) {
 		if d.Options {
 			return
 		}
 		r.heard = append(r.heard, heard{record(d), origin{d.From.Addr().Unmap(), d.Domain, true}})
-		switch {
-		case idle == nil:
-			idle = time.AfterFunc(quiet, cancel)
-		case len(r.heard)%16 == 0: // it need not be exact
-			idle.Reset(quiet)
-		}
 	})
-	if idle != nil {
-		idle.Stop()
-	}
 	r.Collector = c.Stats()
 	return r, err
+}
+
+// untilQuiet calls stop once no datagram, of whatever kind, has come for a time since the first one.
+func untilQuiet(ctx context.Context, c *collector.Collector, quiet time.Duration, stop func()) {
+	tick := time.NewTicker(max(quiet/16, time.Millisecond)) // it need not be exact
+	defer tick.Stop()
+	seen, last := uint64(0), time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if n := c.Stats().Datagrams; n != seen {
+				seen, last = n, now
+			} else if seen > 0 && now.Sub(last) >= quiet {
+				stop()
+				return
+			}
+		}
+	}
 }
 
 // Stored returns it as the exporters of a manifest sent it.

@@ -21,11 +21,15 @@ type Share struct {
 	Expected manifest.Count `json:"expected"`
 }
 
-func (s *Share) add(r *manifest.Record) {
+// add adds a record, and reports whether a sum began anew at 2^64.
+func (s *Share) add(r *manifest.Record) (wrapped bool) {
 	s.Sent.Add(r.Packets, r.Octets)
+	wrapped = s.Sent.Packets < r.Packets || s.Sent.Octets < r.Octets
 	for range copies(r) {
 		s.Expected.Add(r.Packets, r.Octets)
+		wrapped = wrapped || s.Expected.Packets < r.Packets || s.Expected.Octets < r.Octets
 	}
+	return wrapped
 }
 
 // copies is how many times a collector should have a record.
@@ -39,13 +43,17 @@ func copies(r *manifest.Record) int {
 	return 1
 }
 
-// Totals are the sums of a manifest's records. They need memory for each flow key.
+// Totals are the sums of a manifest's records, modulo 2^64. They need memory for each flow key.
 type Totals struct {
 	All        Share
 	Exporters  map[uint32]*Share
 	Interfaces map[Interface]*Share
 	Minutes    map[int64]*Share // since 1970, of the start of flows
 	Flows      map[FlowKey]*Share
+	// Lacks are the columns by which there are no sums, since no collector has them.
+	Lacks []string
+	// Wrapped says that some of the sums were too large: counters at their limits soon are.
+	Wrapped bool
 }
 
 // Interface is one of an exporter, and the way that flows took.
@@ -70,7 +78,7 @@ func NewTotals() *Totals {
 
 // Add adds a record.
 func (t *Totals) Add(r *manifest.Record) {
-	t.All.add(r)
+	t.Wrapped = t.All.add(r) || t.Wrapped
 	of(t.Exporters, r.Exporter).add(r)
 	of(t.Interfaces, Interface{r.Exporter, r.Input, false}).add(r)
 	of(t.Interfaces, Interface{r.Exporter, r.Output, true}).add(r)
@@ -86,6 +94,21 @@ func of[K comparable](shares map[K]*Share, key K) *Share {
 		shares[key] = s
 	}
 	return s
+}
+
+// Limit takes away the sums by columns that a manifest says its records lack.
+func (t *Totals) Limit(lacks []string) {
+	for _, name := range lacks {
+		switch name {
+		case "ingressInterface", "egressInterface":
+			maps.DeleteFunc(t.Interfaces, func(i Interface, _ *Share) bool { return i.Egress == (name == "egressInterface") })
+		case "flowStartMilliseconds":
+			clear(t.Minutes)
+		default:
+			continue
+		}
+		t.Lacks = append(t.Lacks, name)
+	}
 }
 
 // interfaces returns them by exporter and index, ingress first.
@@ -137,6 +160,12 @@ func (t *Totals) WriteText(w io.Writer, all []manifest.Exporter, n int) error {
 	for _, k := range t.top(n) {
 		row(t.Flows[k], "flow %s > %s protocol %d", k.Src, k.Dst, k.Protocol)
 	}
+	if len(t.Lacks) > 0 {
+		fmt.Fprintf(&b, "no sums by %s, which the records do not carry\n", strings.Join(t.Lacks, ", "))
+	}
+	if t.Wrapped {
+		b.WriteString("sums are modulo 2^64, and some were larger\n")
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -177,7 +206,9 @@ func (t *Totals) WriteJSON(w io.Writer, n int) error {
 		Interfaces []interfaceShare `json:"interfaces"`
 		Minutes    []minuteShare    `json:"minutes"`
 		Flows      []flowShare      `json:"flows"`
-	}{t.All, []exporterShare{}, []interfaceShare{}, []minuteShare{}, []flowShare{}}
+		Lacks      []string         `json:"lacks,omitempty"`
+		Wrapped    bool             `json:"wrapped,omitempty"`
+	}{t.All, []exporterShare{}, []interfaceShare{}, []minuteShare{}, []flowShare{}, t.Lacks, t.Wrapped}
 	for _, number := range slices.Sorted(maps.Keys(t.Exporters)) {
 		out.Exporters = append(out.Exporters, exporterShare{number, *t.Exporters[number]})
 	}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -215,6 +217,43 @@ func TestTotalsOfFaults(t *testing.T) {
 	} {
 		if !bytes.Contains(object.Bytes(), []byte(part)) {
 			t.Errorf("%s is not in %s", part, &object)
+		}
+	}
+}
+
+// There are no sums by what the records do not carry, and that is said; so is a sum beyond 64 bits.
+func TestTotalsOfLimits(t *testing.T) {
+	for _, c := range []struct {
+		lacks               []string
+		in, out, minutes    bool
+		octets              uint64
+		line, field, absent string
+	}{
+		{nil, true, true, true, 1, "", `"exporters"`, `"lacks"`},
+		{[]string{"ipNextHop", "egressInterface"}, true, false, true, 1, "no sums by egressInterface, which", `"lacks":["egressInterface"]`, `"wrapped"`},
+		{[]string{"ingressInterface", "flowStartMilliseconds"}, false, true, false, 1, "no sums by ingressInterface, flowStartMilliseconds, which", `"lacks":["ingressInterface","flowStartMilliseconds"]`, "1970"},
+		{nil, true, true, true, 1<<64 - 1, "sums are modulo 2^64", `"wrapped":true`, `"lacks"`},
+	} {
+		totals := verify.NewTotals()
+		for range 2 {
+			totals.Add(&manifest.Record{Exporter: 1, Input: 3, Output: 4, Packets: 1, Octets: c.octets})
+		}
+		totals.Limit(c.lacks)
+		var text, object bytes.Buffer
+		if err := errors.Join(totals.WriteText(&text, nil, 0), totals.WriteJSON(&object, 0)); err != nil {
+			t.Fatal(err)
+		}
+		for row, want := range map[string]bool{"interface 3, in": c.in, "interface 4, out": c.out, "minute": c.minutes} {
+			if strings.Contains(text.String(), row) != want {
+				t.Errorf("%v: %q is there, or is not: %s", c.lacks, row, &text)
+			}
+		}
+		last := strings.Count(text.String(), "no sums") + strings.Count(text.String(), "modulo")
+		if !strings.Contains(text.String(), c.line) || last > 0 != (c.line != "") {
+			t.Errorf("%v: %q is not what is said: %s", c.lacks, c.line, &text)
+		}
+		if !strings.Contains(object.String(), c.field) || strings.Contains(object.String(), c.absent) {
+			t.Errorf("%v: no %s, or %s: %s", c.lacks, c.field, c.absent, &object)
 		}
 	}
 }
