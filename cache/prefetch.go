@@ -14,16 +14,22 @@ const batch = 32
 // prefetchPackets hashes the keys of up to batch packets into hashes, and loads
 // what observe is about to touch.
 func (t *Table) prefetchPackets(ps []flow.Packet, hashes *[batch]uint32) {
+	var trains, slots [batch]uint32 // packets of one flow come back to back: once is enough for them
+	n := 0
 	for i := range ps {
-		hashes[i] = t.seeds.hash(&ps[i].Key)
+		h := t.seeds.hash(&ps[i].Key)
+		hashes[i] = h
+		if n == 0 || trains[n-1] != h {
+			trains[n] = h
+			n++
+		}
 	}
 	x := t.sink
-	for _, h := range hashes[:len(ps)] {
+	for _, h := range trains[:n] {
 		x ^= byte(t.index[t.index.home(h)])
 	}
-	var slots [batch]uint32
 	known := 0
-	for _, h := range hashes[:len(ps)] {
+	for _, h := range trains[:n] {
 		if s, ok := t.likely(h); ok {
 			slots[known] = s
 			known++
@@ -37,9 +43,9 @@ func (t *Table) prefetchPackets(ps []flow.Packet, hashes *[batch]uint32) {
 		x ^= byte(t.nodes[use.prev].mark) ^ byte(t.nodes[use.next].mark)
 	}
 	t.sink = x
-	if unknown := len(ps) - known; unknown > 0 && t.isFull() { // as many will have to leave
-		n := t.nodes.collect(byUse, t.used, slots[:unknown])
-		t.prefetchSlots(slots[:n], new([batch]uint32))
+	if unknown := n - known; unknown > 0 && t.isFull() { // as many will have to leave
+		oldest := t.nodes.collect(byUse, t.used, slots[:unknown])
+		t.prefetchSlots(slots[:oldest], new([batch]uint32))
 	}
 }
 

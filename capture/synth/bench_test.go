@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"cacheflow/cache"
 	"cacheflow/cache/flow"
 	"cacheflow/capture/synth"
 )
@@ -45,44 +44,6 @@ func BenchmarkRead(b *testing.B) {
 			}
 		})
 	}
-}
-
-// BenchmarkMeter has a flow cache of 65 536 entries meter them, one Observe a packet, with the
-// router's timeouts but for an inactive one of 1 s: so the flows in the cache are those that live.
-func BenchmarkMeter(b *testing.B) {
-	for _, train := range trains {
-		b.Run(fmt.Sprintf("train=%d", train), func(b *testing.B) {
-			s := steady(b, train)
-			table := benchTable(b, s)
-			batch := make([]flow.Packet, 64)
-			read := func() int {
-				n, horizon, _ := s.Read(batch)
-				table.Observe(batch[:n])
-				table.Expire(horizon, 1024)
-				return n
-			}
-			for n := 0; n < 10_000_000; {
-				n += read()
-			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			for n := 0; n < b.N; {
-				n += read()
-			}
-			b.ReportMetric(float64(table.Stats().Active), "flows")
-		})
-	}
-}
-
-func benchTable(b *testing.B, router cache.Router) *cache.Table {
-	table, err := cache.New(cache.Config{
-		Entries: 65536, Active: 30 * time.Minute, Inactive: time.Second, Linger: time.Second,
-		Router: router, Emit: func(*flow.Record) {},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return table
 }
 
 // Nothing allocates for a packet.

@@ -50,6 +50,8 @@ type Source struct {
 	time flow.Time // of the packet before
 	step flow.Time // from packet to packet
 	sink byte      // keeps the loads of prefetching alive
+	// rested are the streams that wait for their next train, and have no slot yet.
+	rested []uint32
 }
 
 var _ capture.Source = (*Source)(nil)
@@ -63,7 +65,7 @@ func New(c Config) (*Source, error) {
 		return nil, fmt.Errorf("traffic of %v: want 0 or more", c.End.Sub(c.Start))
 	}
 	pcg := rand.NewPCG(c.Seed, uint64(c.Router)+1)
-	s := &Source{cfg: c, random: rand.New(pcg), bits: pcg, slot: -1}
+	s := &Source{cfg: c, random: rand.New(pcg), bits: pcg, slot: -1, rested: make([]uint32, 0, ahead)}
 	s.layOut()
 	s.arrival = s.nextArrival(0)
 	return s, nil
@@ -86,6 +88,7 @@ func (s *Source) Read(batch []flow.Packet) (n int, horizon flow.Time, err error)
 // turn moves on to the next slot that has packets; false where there is none.
 func (s *Source) turn() bool {
 	for s.err == nil {
+		s.settle()
 		s.slot++
 		start := s.cfg.Start + flow.Time(s.slot)*slotWidth
 		if start >= s.cfg.End {
@@ -168,7 +171,10 @@ func (s *Source) rest(i uint32) {
 		gap = maxGap
 	}
 	st.due += flow.Time(gap)
-	s.schedule(i)
+	s.rested = append(s.rested, i)
+	if len(s.rested) == cap(s.rested) {
+		s.settle()
+	}
 }
 
 // AppendCounters has one interface for each of the networks'.

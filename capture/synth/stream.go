@@ -89,6 +89,23 @@ func (s *Source) schedule(i uint32) {
 	*in = append(*in, r)
 }
 
+// settle puts the streams that rested into their slots. Which these are is known for all of them
+// now, and what is about to be written is loaded at once.
+func (s *Source) settle() {
+	x := s.sink
+	for _, i := range s.rested {
+		in := s.slots[int64(s.streams[i].due>>slotBits)%slots]
+		if n := len(in); n > 0 {
+			x ^= byte(in[n-1].packets)
+		}
+	}
+	s.sink = x
+	for _, i := range s.rested {
+		s.schedule(i)
+	}
+	s.rested = s.rested[:0]
+}
+
 // gather takes the trains of the present slot, and returns how many packets they have.
 func (s *Source) gather() (total uint32) {
 	if s.runs != nil {

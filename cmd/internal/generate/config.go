@@ -30,7 +30,7 @@ type Config struct {
 	// or until the capture ends; 0 is all of a capture.
 	Start    time.Time
 	Duration time.Duration
-	// Cache describes the table of each router, but for its Router, Seed and Emit.
+	// Cache describes the table of each router, but for its Router, Seed, Alloc and Emit.
 	Cache cache.Config
 	// Export describes the messages of each router: Protocol, MTU, templates, options. Its Address
 	// is for the ledger only; identity and times are set by the generator.
