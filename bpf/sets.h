@@ -52,12 +52,23 @@ static inline_always __u32 set_of(const struct run *r, const struct entry *p)
 	return r->state->first_set + r->half + (hash(p) & set_mask);
 }
 
-/* older says which of two entries is to leave before the other: the one that was
- * used less recently and, within a tick, the smaller one, so that a scan does not
- * drive out what lasts. */
-static inline_always int older(const struct entry *a, const struct entry *b)
+/* worth is how many packets an entry has, halved for each 32 ticks that it has waited for
+ * another: few flows have most of the packets, and a scan does not drive them out; nor does
+ * one that has ended stay for what it was. */
+static inline_always __u32 worth(const struct run *r, const struct entry *e)
 {
-	return a->last == b->last ? a->packets < b->packets : (__s32)(a->last - b->last) < 0;
+	__u32 age = (r->jiffies - e->last) / 32;
+
+	return age < 32 ? e->packets >> age : 0;
+}
+
+/* leaves_before says which of two entries is to leave: the one that is worth less and, of
+ * equals, the one that was used less recently. */
+static inline_always int leaves_before(const struct run *r, const struct entry *a, const struct entry *b)
+{
+	__u32 x = worth(r, a), y = worth(r, b);
+
+	return x == y ? (__s32)(a->last - b->last) < 0 : x < y;
 }
 
 /* count_flow counts an entry that was made, and wakes user space when they are many. */
@@ -89,7 +100,7 @@ static inline_always void replace(const struct run *r, struct set *s, const stru
 	__u32 at = 0;
 
 	for (__u32 i = 1; i < WAYS; i++) {
-		if (older(&s->way[i], &s->way[mask(at, WAYS - 1)]))
+		if (leaves_before(r, &s->way[i], &s->way[mask(at, WAYS - 1)]))
 			at = i;
 	}
 	e = &s->way[mask(at, WAYS - 1)];

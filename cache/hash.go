@@ -29,8 +29,6 @@ func newSeeds(seed [2]uint64) seeds {
 // hash mixes all octets of the key: two multiplications for IPv4, five for
 // IPv6. Words are read in the machine's own order; the result never leaves it.
 func (s *seeds) hash(k *flow.Key) uint32 {
-	word := binary.NativeEndian.Uint64
-	half := binary.NativeEndian.Uint32
 	ports := uint64(k.SrcPort) | uint64(k.DstPort)<<16 | uint64(k.Input)<<32
 	rest := uint64(k.Protocol) | uint64(k.ToS)<<8 | uint64(k.Version)<<16 | uint64(k.Direction)<<24
 	h := uint64(half(k.Src[:])) | uint64(half(k.Dst[:]))<<32
@@ -42,6 +40,9 @@ func (s *seeds) hash(k *flow.Key) uint32 {
 	h = mix(h^rest, s[2])
 	return uint32(h >> 32)
 }
+
+func word(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
+func half(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 
 // mix folds the 128-bit product of a and b, which spreads every input bit over
 // the whole result.
