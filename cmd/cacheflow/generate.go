@@ -324,15 +324,11 @@ func (f *generateFlags) send(ctx context.Context, c *cobra.Command, cfg generate
 	}
 	began := time.Now()
 	stats, err := generate.Run(ctx, cfg)
-	if stats.Ledger == nil { // it did not begin
-		return err
+	if stats.Ledger != nil { // it began
+		bar.done()
+		f.report(c.ErrOrStderr(), &stats, time.Since(began), sockets)
 	}
-	bar.done()
-	f.report(c.ErrOrStderr(), &stats, time.Since(began), sockets)
-	if lerr := finishLedger(c.ErrOrStderr(), ledger, stats.Ledger); err == nil {
-		err = lerr
-	}
-	return err
+	return finishLedger(c.ErrOrStderr(), ledger, stats.Ledger, err)
 }
 
 // report says in a few lines what was sent.

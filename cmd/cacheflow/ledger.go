@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,16 +21,21 @@ func openLedger(path string) (*outFile, error) {
 	return file, nil
 }
 
-// finishLedger writes the final ledger: to its file as JSON, or without one to stderr for a
-// person. A ledger that does not close is a failure.
-func finishLedger(stderr io.Writer, file *outFile, l *ledger.Ledger) error {
-	if err := writeLedger(stderr, file, l); err != nil {
+// finishLedger writes the final ledger of work that ended with err: to its file as JSON, or
+// without one to stderr for a person. A ledger that does not close is a failure. Work that did
+// not begin has no ledger, and leaves its file as it was.
+func finishLedger(stderr io.Writer, file *outFile, l *ledger.Ledger, err error) error {
+	if l == nil {
+		if file != nil {
+			err = joinClose(err, file)
+		}
 		return err
 	}
-	if !l.Closes() {
-		return errors.New("the ledger does not close: please report this with the ledger")
+	lerr := writeLedger(stderr, file, l)
+	if lerr == nil && !l.Closes() {
+		lerr = errors.New("the ledger does not close: please report this with the ledger")
 	}
-	return nil
+	return cmp.Or(err, lerr)
 }
 
 func writeLedger(stderr io.Writer, file *outFile, l *ledger.Ledger) error {

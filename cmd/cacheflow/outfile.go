@@ -3,23 +3,29 @@ package main
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 )
 
 // outFile is a file that is opened before the work begins, so that one that cannot be written is
 // noticed then, and keeps what it has until something is written: work that is refused leaves the
-// file of an earlier one alone.
+// file of an earlier one alone, and no file where there was none.
 type outFile struct {
-	file  *os.File
-	begun bool
+	file         *os.File
+	isNew, begun bool
 }
 
 func openOut(path string) (*outFile, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+	const flags = os.O_WRONLY | os.O_CREATE
+	file, err := os.OpenFile(path, flags|os.O_EXCL, 0o666)
+	isNew := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		file, err = os.OpenFile(path, flags, 0o666)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &outFile{file: file}, nil
+	return &outFile{file: file, isNew: isNew}, nil
 }
 
 func (f *outFile) Write(b []byte) (int, error) {
@@ -41,7 +47,12 @@ func (f *outFile) empty() error {
 	return f.file.Truncate(0)
 }
 
-func (f *outFile) Close() error { return f.file.Close() }
+func (f *outFile) Close() error {
+	if f.isNew && !f.begun {
+		return errors.Join(os.Remove(f.file.Name()), f.file.Close())
+	}
+	return f.file.Close()
+}
 
 // joinClose adds the error of closing a written file to err.
 func joinClose(err error, f io.Closer) error { return errors.Join(err, f.Close()) }

@@ -132,12 +132,7 @@ func (f *replayFlags) meter(ctx context.Context, c *cobra.Command, cfg *config.C
 	if ferr := out.Flush(); err == nil {
 		err = ferr
 	}
-	if l != nil {
-		if lerr := finishLedger(c.ErrOrStderr(), ledger, l); err == nil {
-			err = lerr
-		}
-	}
-	return err
+	return finishLedger(c.ErrOrStderr(), ledger, l, err)
 }
 
 func writeRecords(w *render.Writer, rs []flow.Record) error {

@@ -82,12 +82,7 @@ func (f *runFlags) run(c *cobra.Command) error {
 		return err
 	}
 	l, err := f.meter(ctx, c, live)
-	if l != nil {
-		if lerr := finishLedger(c.ErrOrStderr(), file, l); err == nil {
-			err = lerr
-		}
-	}
-	return err
+	return finishLedger(c.ErrOrStderr(), file, l, err)
 }
 
 // endSignals are those that end the daemon. A hangup does where the flows are shown

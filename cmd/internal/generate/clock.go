@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -40,9 +39,7 @@ func ParseClock(text string) (c Clock, err error) {
 		case key == "at":
 			c.At, err = time.ParseDuration(value)
 		case key == "exporter":
-			var n uint64
-			n, err = strconv.ParseUint(value, 10, 16)
-			c.Exporter = uint32(n)
+			c.Exporter, err = parseExporter(value)
 		default:
 			err = fmt.Errorf("unknown %q", key)
 		}

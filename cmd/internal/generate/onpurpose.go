@@ -52,6 +52,24 @@ func (c *Config) end() time.Duration { return cmp.Or(c.Duration, maxDuration) }
 
 // waiting returns an error for what a capture was too short for.
 func (g *generator) waiting() error {
+	var late error
+	check := func(kind string, what fmt.Stringer, from time.Duration) {
+		if late == nil && from > g.stats.Passed {
+			late = fmt.Errorf("no %s %s: the capture's last datagram leaves at %v", kind, what, g.stats.Passed)
+		}
+	}
+	for _, f := range g.cfg.Faults {
+		check("fault", f, f.From)
+	}
+	for _, f := range g.cfg.Templates {
+		check("templates", f, f.From)
+	}
+	for _, f := range g.cfg.Records {
+		check("records", f, f.From)
+	}
+	if late != nil {
+		return late
+	}
 	for _, r := range g.routers {
 		if len(r.restarts) > 0 {
 			return fmt.Errorf("no restart of router %d at %v: the capture ends before it", r.Exporter.Exporter, r.restarts[0].Sub(g.cfg.Start))

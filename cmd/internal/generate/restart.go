@@ -3,7 +3,6 @@ package generate
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,12 +24,11 @@ type Restart struct {
 func ParseRestart(text string) (r Restart, err error) {
 	at, of, _ := strings.Cut(text, ",")
 	if r.At, err = time.ParseDuration(at); err == nil && of != "" {
-		number, ok := strings.CutPrefix(of, "exporter=")
-		n, nerr := strconv.ParseUint(number, 10, 16)
-		if !ok || nerr != nil {
-			err = fmt.Errorf("want exporter=N, not %q", of)
+		if key, number, _ := strings.Cut(of, "="); key == "exporter" {
+			r.Exporter, err = parseExporter(number)
+		} else {
+			err = fmt.Errorf("unknown %q", of)
 		}
-		r.Exporter = uint32(n)
 	}
 	if err != nil {
 		return r, fmt.Errorf("restart %q: %w", text, err)

@@ -22,13 +22,20 @@ func (s *Scope) parse(key, value string) (err error) {
 	case "to":
 		s.To, err = time.ParseDuration(value)
 	case "exporter":
-		var n uint64
-		n, err = strconv.ParseUint(value, 10, 16)
-		s.Exporter = uint32(n)
+		s.Exporter, err = parseExporter(value)
 	default:
 		err = fmt.Errorf("unknown %q", key)
 	}
 	return err
+}
+
+// parseExporter reads the number of one.
+func parseExporter(text string) (uint32, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("exporter %q: want a number from 1 on", text)
+	}
+	return uint32(n), nil
 }
 
 func (s *Scope) check() error {
