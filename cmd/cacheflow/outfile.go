@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -49,9 +50,22 @@ func (f *outFile) empty() error {
 
 func (f *outFile) Close() error {
 	if f.isNew && !f.begun {
-		return errors.Join(os.Remove(f.file.Name()), f.file.Close())
+		return errors.Join(f.removeEmpty(), f.file.Close())
 	}
 	return f.file.Close()
+}
+
+// removeEmpty removes the file unless somebody else has moved it, or has written to it.
+func (f *outFile) removeEmpty() error {
+	ours, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(f.file.Name())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (ours.Size() > 0 || !os.SameFile(ours, there)) {
+		return nil
+	}
+	return cmp.Or(err, os.Remove(f.file.Name()))
 }
 
 // joinClose adds the error of closing a written file to err.

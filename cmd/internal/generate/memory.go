@@ -15,14 +15,12 @@ const (
 	maxHuge = 256 << 20
 )
 
-// tableMemory returns zeroed memory for a router's flow cache, in huge pages as far as the
-// kernel has them: 50 000 flows that live lie in more small ones than the processor can look
+// tableMemory returns zeroed memory of hugePage octets or more for a router's flow cache, in huge
+// pages as far as the kernel has them: 50 000 flows that live lie in more small ones than the processor can look
 // up quickly. A page takes memory once it is used.
 func tableMemory(octets int) ([]byte, error) {
 	b := make([]byte, octets+hugePage)
 	b = b[-uintptr(unsafe.Pointer(&b[0]))%hugePage:][:octets]
-	if whole := octets &^ (hugePage - 1); whole > 0 {
-		_ = unix.Madvise(b[:whole], unix.MADV_HUGEPAGE) // EINVAL from a kernel without them
-	}
+	_ = unix.Madvise(b[:octets&^(hugePage-1)], unix.MADV_HUGEPAGE) // EINVAL from a kernel without them
 	return b, nil
 }

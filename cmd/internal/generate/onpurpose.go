@@ -50,25 +50,11 @@ func (c *Config) happens(kind string, what fmt.Stringer, exporter uint32, from t
 // end returns when the traffic ends since its start; a capture may end before.
 func (c *Config) end() time.Duration { return cmp.Or(c.Duration, maxDuration) }
 
-// waiting returns an error for what a capture was too short for.
+// waiting returns an error for what a capture was too short for; how long a profile's traffic
+// is was known before.
 func (g *generator) waiting() error {
-	var late error
-	check := func(kind string, what fmt.Stringer, from time.Duration) {
-		if late == nil && from > g.stats.Passed {
-			late = fmt.Errorf("no %s %s: the capture's last datagram leaves at %v", kind, what, g.stats.Passed)
-		}
-	}
-	for _, f := range g.cfg.Faults {
-		check("fault", f, f.From)
-	}
-	for _, f := range g.cfg.Templates {
-		check("templates", f, f.From)
-	}
-	for _, f := range g.cfg.Records {
-		check("records", f, f.From)
-	}
-	if late != nil {
-		return late
+	if g.feed == nil {
+		return nil
 	}
 	for _, r := range g.routers {
 		if len(r.restarts) > 0 {
@@ -76,6 +62,23 @@ func (g *generator) waiting() error {
 		}
 		if len(r.clocks) > 0 {
 			return fmt.Errorf("no clock %s at router %d: the capture ends before it", r.clocks[0], r.Exporter.Exporter)
+		}
+	}
+	c, last := &g.cfg, g.stats.Passed
+	return cmp.Or(tooLate("fault", c.Faults, last), tooLate("templates", c.Templates, last), tooLate("records", c.Records, last))
+}
+
+// onPurpose is what goes wrong from a time on.
+type onPurpose interface {
+	fmt.Stringer
+	from() time.Duration
+}
+
+// tooLate returns an error for the first, of a kind, that begins behind the last datagram.
+func tooLate[F onPurpose](kind string, all []F, last time.Duration) error {
+	for _, f := range all {
+		if f.from() > last {
+			return fmt.Errorf("no %s %s: the capture's last datagram leaves at %v", kind, f, last)
 		}
 	}
 	return nil

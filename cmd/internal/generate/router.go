@@ -113,7 +113,7 @@ func newRouter(c *Config, number uint32, f *feed) (r *router, err error) {
 		}
 	}
 	table.Seed, table.Emit = [2]uint64{c.Seed, uint64(number)}, func(f *flow.Record) { r.emit(f) }
-	if table.Memory() <= maxHuge/int64(c.Routers) {
+	if m := table.Memory(); m >= hugePage && m <= maxHuge/int64(c.Routers) {
 		table.Alloc = tableMemory
 	}
 	if r.table, err = cache.New(table); err != nil {

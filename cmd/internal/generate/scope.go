@@ -33,10 +33,12 @@ func (s *Scope) parse(key, value string) (err error) {
 func parseExporter(text string) (uint32, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("exporter %q: want a number from 1 on", text)
+		return 0, fmt.Errorf("exporter %q: want 1 to %d", text, MaxRouters)
 	}
 	return uint32(n), nil
 }
+
+func (s Scope) from() time.Duration { return s.From }
 
 func (s *Scope) check() error {
 	if s.From < 0 || s.To < 0 || s.To != 0 && s.To <= s.From {
