@@ -76,8 +76,7 @@ struct cpu {
 	__u32 sampler; /* frames to go in the sampling interval */
 	__u32 chosen;  /* the value of sampler at which a frame is chosen */
 	__u32 filled;  /* octets put into the ring since user space was woken by them */
-	__u32 full;    /* packets that found their set full */
-	__u32 spare[7];
+	__u32 spare[8];
 };
 
 /* A device that has a hook, by its ifindex. */

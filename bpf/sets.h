@@ -92,11 +92,6 @@ static inline_always void make(const struct run *r, struct entry *e, __u32 index
 	count_flow(r);
 }
 
-/* Of the packets that find their set full one in so many makes an entry; the others go to
- * user space as they are. A flow that goes on gets in with its next packets, and one of a
- * single packet mostly passes by, without the work of moving an entry out of its way. */
-#define ADMITTED 4
-
 /* replace has the entry of a full set leave that is to leave before the others, and
  * makes one of *p in its place; unless the ring has no room for it. */
 static inline_always void replace(const struct run *r, struct set *s, const struct tags *t, struct entry *p)
@@ -104,14 +99,6 @@ static inline_always void replace(const struct run *r, struct set *s, const stru
 	struct entry *e;
 	__u32 at = 0;
 
-	complete(r, t, p);
-	if (++r->state->full % ADMITTED) {
-		if (push(r, p))
-			count_flow(r);
-		else
-			lose(r, p);
-		return;
-	}
 	for (__u32 i = 1; i < WAYS; i++) {
 		if (leaves_before(r, &s->way[i], &s->way[mask(at, WAYS - 1)]))
 			at = i;
@@ -121,6 +108,7 @@ static inline_always void replace(const struct run *r, struct set *s, const stru
 		lose(r, p);
 		return;
 	}
+	complete(r, t, p);
 	*e = *p;
 	count_flow(r);
 }

@@ -36,8 +36,7 @@ type SimpleCpu struct {
 	Sampler  uint32
 	Chosen   uint32
 	Filled   uint32
-	Full     uint32
-	Spare    [7]uint32
+	Spare    [8]uint32
 }
 
 type SimpleDevice struct {

@@ -50,26 +50,3 @@ func TestLargeFlowsOutliveScans(t *testing.T) {
 		})
 	}
 }
-
-// A flow that goes on has an entry after a few packets, in a set that is full as well.
-func TestFlowsThatGoOnGetIn(t *testing.T) {
-	defer pin(t, 0)()
-	l := newLab(t, Config{Entries: 256}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
-	const scan, late, packets = 1024, 5000, 100
-	for n := range scan {
-		l.ingress(t, flowFrame(t, uint32(n)), skBuff{})
-	}
-	for range packets {
-		l.ingress(t, flowFrame(t, late), skBuff{})
-	}
-	parts, sum := 0, uint64(0)
-	for _, p := range l.drain(t) {
-		if binary.BigEndian.Uint32(p.Src[:]) == late {
-			parts, sum = parts+1, sum+p.Packets
-		}
-	}
-	if sum != packets || parts > 4 {
-		t.Errorf("%d packets in %d parts, want %d in 4 at most", sum, parts, packets)
-	}
-	account(t, l.source)
-}
