@@ -21,10 +21,15 @@ CROSS    := arm arm64 mipsle riscv64
 # Packages whose goroutines share memory.
 RACE     := ./cache/route ./capture/afpacket ./capture/kernel ./capture/link ./capture/pcapfile ./export \
             $(addprefix ./cmd/internal/,collector control daemon dtls generate manifest recordfile render top)
+# Packages whose tests compute, and may do so late: in CI they run beside the others (.ci/run).
+COMPUTING := ./cmd/internal/generate ./cmd/internal/verify ./test/mutate
+
+# `make lint` has vetted all packages when CI tests them.
+VET := $(if $(CI),-vet=off)
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help build run demo test test-kernels mutate tools race bench bench-kernel fuzz fuzz-short lint cross generate check-generated fmt clean
+.PHONY: help build run demo test test-timed test-computing test-386 test-kernels mutate tools race bench bench-kernel fuzz lint cross generate check-generated fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,11 +46,25 @@ demo: build ## watch the exporter at work on a gateway between network namespace
 	@$(if $(SUDO),echo 'network namespaces need root: running bin/demo with sudo',:)
 	@$(SUDO) bin/demo bin/cacheflow
 
-# In CI the kernels come last and speak: it is told where they cannot be had.
 # Packages one after another: their traffic would disturb each other's. Not from the cache, which does not see that the binary has changed.
-test: tools $(if $(CI),fuzz-short) race ## install what the tests need (Debian, as root) and run all tests
-	@$(GO) test -count=1 -p 1 $$($(GO) list ./... $(if $(CI),| grep -v /test/kernels$$))
-	@$(if $(CI),$(GO) test -count=1 -v -run TestKernels ./test/kernels)
+TEST := $(GO) test -count=1 -p 1 $(VET)
+
+test: tools race test-386 ## install what the tests need (Debian, as root) and run all tests
+	@$(TEST) ./...
+
+# The two halves of what CI runs after `make lint`. What bears to be starved comes last: fuzzing; and what would starve
+# others: the kernels, which say where they cannot be had.
+test-timed:
+	@$(TEST) $$($(GO) list ./... | grep -vxF "$$($(GO) list ./test/kernels $(COMPUTING))")
+	@$(TEST) -v -run TestKernels ./test/kernels
+
+test-computing: race test-386
+	@$(GO) test -count=1 $(VET) $(COMPUTING)
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=20s
+
+# Of the foreign architectures, the one whose code runs on amd64, too.
+test-386:
+	@[ "$$($(GO) env GOHOSTARCH)" != amd64 ] || GOARCH=386 $(GO) test -short ./cache/flow ./cache ./capture ./export
 
 test-kernels: ## meter on Debian's kernels 5.10, 6.1, 6.1 PREEMPT_RT and 6.12, in virtual machines (installs qemu on Debian, as root)
 	@sh test/kernels/tools.sh
@@ -59,7 +78,7 @@ tools:
 
 # The race detector needs cgo.
 race:
-	@if command -v gcc >/dev/null; then CGO_ENABLED=1 $(GO) test -race -short $(RACE); \
+	@if command -v gcc >/dev/null; then CGO_ENABLED=1 $(GO) test -race -short $(VET) $(RACE); \
 	else echo 'no gcc: the race detector is left out'; fi
 
 bench: ## run the benchmarks
@@ -69,25 +88,11 @@ bench: ## run the benchmarks
 bench-kernel: ## run the benchmarks of the program in the kernel (root)
 	@$(GO) test -run '^$$' -bench 'Run|Note|Drain|CPUs' -cpu 1 -count 2 -benchtime 200ms ./capture/kernel
 
-# The Go tool sometimes takes its own deadline for a failure (go.dev/issue/48591). A
-# finding has an input that is written down; without one the target runs once more.
-fuzz: ## run each fuzz target for FUZZTIME (10m)
-	@log=$$(mktemp); trap 'rm -f '$$log EXIT; \
-	fuzz() { $(GO) test -run '^$$' -fuzz "^$$2$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$1"; echo "status $$?"; }; \
-	grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sort | \
-	sed -E 's|^(.*)/[^/]*:func (.*)|\1 \2|' | while read -r dir target; do \
-		echo "fuzz $$dir $$target"; \
-		fuzz "$$dir" "$$target" 2>&1 | tee $$log; \
-		if grep -q 'context deadline exceeded' $$log && ! grep -q 'Failing input' $$log; then \
-			fuzz "$$dir" "$$target" 2>&1 | tee $$log; \
-		fi; \
-		grep -q '^status 0$$' $$log || exit 1; \
-	done
+fuzz: ## run each fuzz target for FUZZTIME (10m), as many at a time as there are CPUs
+	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sort | sed -E 's|^(.*)/[^/]*:func (.*)|\1 \2|' | \
+	xargs -n 2 -P "$$(getconf _NPROCESSORS_ONLN)" sh test/fuzz.sh $(FUZZTIME)
 
-fuzz-short:
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s
-
-lint: tools cross check-generated ## check format, vet, staticcheck, foreign architectures (32 bits by tests), go.mod and generated files
+lint: tools cross check-generated ## check format, vet, staticcheck, foreign architectures, go.mod and generated files
 	@files=$$(gofmt -l cache capture cmd export test); [ -z "$$files" ] || { echo "gofmt would change: $$files"; exit 1; }
 	@$(GO) vet ./...
 	@$(GO) run $(STATICCHECK) ./...
@@ -96,7 +101,6 @@ lint: tools cross check-generated ## check format, vet, staticcheck, foreign arc
 cross:
 	@for arch in $(CROSS); do GOOS=linux GOARCH=$$arch $(GO) vet ./... || exit 1; done
 	@GOOS=darwin $(GO) vet $(PORTABLE)
-	@[ "$$($(GO) env GOHOSTARCH)" != amd64 ] || GOARCH=386 $(GO) test -short ./cache/flow ./cache ./capture ./export
 
 generate: ## make the generated files anew
 	@$(GO) generate ./...

@@ -17,9 +17,9 @@ import (
 // TestAssociationStaysWithItsAddress: the addresses of a collector's name come in another order
 // each time, as name servers have it. Whenever the association is renewed, or the name is
 // looked up again, it stays between the same addresses and ports; and goes once its own
-// address is no longer among the answers.
+// address is no longer among the answers. It is not parallel: until a program that another test
+// starts is there, its process has the closed socket too, and the port is not free.
 func TestAssociationStaysWithItsAddress(t *testing.T) {
-	t.Parallel()
 	const host = "flows.example."
 	old, fresh := listen(t, "127.31.5.1:4740"), listen(t, "127.31.5.2:4740")
 	server := newNameServer(t, "127.31.5.1", "127.31.5.2")
@@ -69,9 +69,8 @@ func (f identityFiles) Client() (*tls.Config, error) {
 
 // TestAssociationGoesOnWithoutFiles: while the certificate's files are away no association
 // can be made. The one that there is goes on, and the reason is told; once the files are back
-// it is renewed. No record waits for them.
+// it is renewed. No record waits for them. It is not parallel, as the test above.
 func TestAssociationGoesOnWithoutFiles(t *testing.T) {
-	t.Parallel()
 	conn := listen(t, "127.0.0.1:0")
 	var log process.Output
 	a, h := authority.New(t, "ca"), inClear{calls: new(atomic.Int32)}

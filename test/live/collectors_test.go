@@ -73,7 +73,7 @@ func reluctant(t *testing.T, ns *netns.NS, rate int) (address netip.AddrPort, ha
 // One collector is dead, one has no address, one reads by TCP at 1 % of the rate, also
 // while the cache is emptied at the end: the fourth has every packet, and the others' accounts
 // say what they lack.
-func TestCollectorsAreApart(t *testing.T) { binary.InBothModes(t, withstands(collectorsApart)) }
+func TestCollectorsAreApart(t *testing.T) { atOnce(t, withstands(collectorsApart)) }
 
 func collectorsApart(t *testing.T, m binary.Mode) (lost []string) {
 	const packets, flows, rate = 300_000, 150_000, 100_000

@@ -18,7 +18,7 @@ import (
 
 // An interface goes and comes again, with another index, while another one is
 // metered: what each carried is accounted for.
-func TestInterfaceComesAgain(t *testing.T) { binary.InBothModes(t, interfaceComesAgain) }
+func TestInterfaceComesAgain(t *testing.T) { inParallel(t, interfaceComesAgain) }
 
 func interfaceComesAgain(t *testing.T, m binary.Mode) {
 	const again = 3

@@ -22,6 +22,12 @@ func TestMain(m *testing.M) {
 // such tests.
 func inParallel(t *testing.T, test func(*testing.T, binary.Mode)) {
 	t.Parallel()
+	atOnce(t, test)
+}
+
+// atOnce runs a test in both modes at once, and beside no other: it waits, too, but not
+// only.
+func atOnce(t *testing.T, test func(*testing.T, binary.Mode)) {
 	binary.InBothModes(t, func(t *testing.T, m binary.Mode) {
 		t.Parallel()
 		test(t, m)

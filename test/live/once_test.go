@@ -78,7 +78,7 @@ func once(t *testing.T, m binary.Mode, ns *netns.NS, names string, traffic func(
 // packet that passes it is metered once, in both directions, and so are the
 // gateway's own. With both selected, only the kernel can tell which leaving packets
 // came in by the other one: it does as well.
-func TestGatewayOnce(t *testing.T) { binary.InBothModes(t, gatewayOnce) }
+func TestGatewayOnce(t *testing.T) { inParallel(t, gatewayOnce) }
 
 func gatewayOnce(t *testing.T, m binary.Mode) {
 	client, gateway, server := netns.New(t), netns.New(t), netns.New(t)
@@ -112,7 +112,7 @@ func gatewayOnce(t *testing.T, m binary.Mode) {
 
 // A bridge shows what its host sends and receives; a port of it, all that passes
 // the port, although most of it is addressed to others.
-func TestBridgeOnce(t *testing.T) { binary.InBothModes(t, bridgeOnce) }
+func TestBridgeOnce(t *testing.T) { inParallel(t, bridgeOnce) }
 
 func bridgeOnce(t *testing.T, m binary.Mode) {
 	x, y, host := netns.New(t), netns.New(t), netns.New(t)
@@ -137,7 +137,7 @@ func bridgeOnce(t *testing.T, m binary.Mode) {
 }
 
 // A tun device has no link header; what it carries is metered once.
-func TestTunOnce(t *testing.T) { binary.InBothModes(t, tunOnce) }
+func TestTunOnce(t *testing.T) { inParallel(t, tunOnce) }
 
 func tunOnce(t *testing.T, m binary.Mode) {
 	a, b := netns.New(t), netns.New(t)
@@ -159,7 +159,7 @@ func tunOnce(t *testing.T, m binary.Mode) {
 
 // A vxlan device shows what is inside the tunnel; the interface below shows the
 // tunnel.
-func TestVXLANOnce(t *testing.T) { binary.InBothModes(t, vxlanOnce) }
+func TestVXLANOnce(t *testing.T) { inParallel(t, vxlanOnce) }
 
 func vxlanOnce(t *testing.T, m binary.Mode) {
 	a, b := netns.New(t), netns.New(t)
@@ -190,7 +190,7 @@ func vxlanOnce(t *testing.T, m binary.Mode) {
 
 // The loopback interface shows each packet leaving and arriving: it is metered
 // once. The exporter's own datagrams pass there too, and are not metered.
-func TestLoopbackOnce(t *testing.T) { binary.InBothModes(t, loopbackOnce) }
+func TestLoopbackOnce(t *testing.T) { inParallel(t, loopbackOnce) }
 
 func loopbackOnce(t *testing.T, m binary.Mode) {
 	ns := netns.New(t)

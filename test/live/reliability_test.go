@@ -21,7 +21,7 @@ import (
 // The collector is told in band what was lost on the way to it: as tshark reads them, the
 // reliability statistics are the figures of the ledger, at a quiet instant under way and
 // after the end.
-func TestReliabilityInBand(t *testing.T) { binary.InBothModes(t, reliabilityInBand) }
+func TestReliabilityInBand(t *testing.T) { inParallel(t, reliabilityInBand) }
 
 func reliabilityInBand(t *testing.T, m binary.Mode) {
 	l := newLab(t)

@@ -101,7 +101,7 @@ func (r *reloading) settled() {
 // A thousand reloads under traffic, every ninth of them wrong: each packet of the
 // interface that stays is at the collector that stays, once and without a gap in the
 // sequence numbers, the account closes, and no file descriptor or memory leaks.
-func TestThousandReloads(t *testing.T) { binary.InBothModes(t, thousandReloads) }
+func TestThousandReloads(t *testing.T) { atOnce(t, thousandReloads) }
 
 func thousandReloads(t *testing.T, m binary.Mode) {
 	var collector *judge.Nfcapd
@@ -221,7 +221,7 @@ func (r *reloading) judged(final *ledger, collector *judge.Nfcapd, want uint64) 
 
 // An exporter that writes files changes at each of some reloads under traffic: one
 // ends its file as the next begins one, and together they have each record once.
-func TestReloadsOfFiles(t *testing.T) { binary.InBothModes(t, reloadsOfFiles) }
+func TestReloadsOfFiles(t *testing.T) { inParallel(t, reloadsOfFiles) }
 
 func reloadsOfFiles(t *testing.T, m binary.Mode) {
 	l, dir := newLab(t), t.TempDir()

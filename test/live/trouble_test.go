@@ -85,7 +85,7 @@ func collectorDown(t *testing.T, m binary.Mode) {
 
 // The socket's buffer stays full, because the link to the collector is slow:
 // metering goes on, and what could not be sent is declared.
-func TestFullSocketBuffer(t *testing.T) { binary.InBothModes(t, fullSocketBuffer) }
+func TestFullSocketBuffer(t *testing.T) { inParallel(t, fullSocketBuffer) }
 
 func fullSocketBuffer(t *testing.T, m binary.Mode) {
 	l := newLab(t)
@@ -122,7 +122,7 @@ func fullSocketBuffer(t *testing.T, m binary.Mode) {
 
 // The device's queue drops datagrams, which the kernel hides from a socket by
 // default (ip(7), IP_RECVERR): what the ledger calls sent is what the collector has.
-func TestFullDeviceQueue(t *testing.T) { binary.InBothModes(t, fullDeviceQueue) }
+func TestFullDeviceQueue(t *testing.T) { inParallel(t, fullDeviceQueue) }
 
 func fullDeviceQueue(t *testing.T, m binary.Mode) {
 	l := newLab(t)

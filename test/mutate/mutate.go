@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"cacheflow/test/overlay"
+	"cacheflow/test/process"
 )
 
 // A Mutation is one line of the source that is broken, and the test that must
@@ -23,17 +24,17 @@ type Mutation struct {
 	Package, Test string
 }
 
-// Survives runs the mutation's test against the mutated source, in dir for
+// Survives runs the mutation's test, by command, against the mutated source, in dir for
 // scratch files, and reports whether the test passed all the same. The source
 // itself is not touched. It returns an error where the mutation does not apply
 // or the mutated source does not build.
-func (m *Mutation) Survives(root, dir string) (bool, error) {
+func (m *Mutation) Survives(root, dir string, command process.Command) (bool, error) {
 	edited, err := m.write(root, dir)
 	if err != nil {
 		return false, err
 	}
 	// Compiling takes longer than the test: without optimization it takes half as long.
-	cmd := exec.Command("go", "test", "-overlay", edited, "-vet=off", "-gcflags=-N -l -dwarf=false", "-ldflags=-s -w",
+	cmd := command("go", "test", "-overlay", edited, "-vet=off", "-gcflags=cacheflow/...=-N -l -dwarf=false", "-ldflags=-s -w",
 		"-short", "-count=1", "-timeout", "2m", "-run", "^"+m.Test+"$", m.Package)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()

@@ -33,8 +33,9 @@ func TestSlowAtTheEndHoldsNobodyUp(t *testing.T) {
 		configs[i].QueueRecords, configs[i].Rate = queue, 10_000
 	}
 	s := reloadable(t, ctx, 1, configs...)
-	// Half of it may be spent on the stuck one (holdUpShare); 50 000 flows take 2 s, and a multiple of it on a busy machine.
-	s.losses.meter, s.Drain = &s.Meter, 24*time.Second
+	// Half of it may be spent on the stuck one (holdUpShare); 50 000 flows take 2 s, and with the race detector on a busy
+	// machine ten times that.
+	s.losses.meter, s.Drain = &s.Meter, 40*time.Second
 	s.exporters.start(&s.running)
 	for !s.exporters[0].Up() || !s.exporters[1].Up() {
 		time.Sleep(time.Millisecond)
