@@ -21,7 +21,7 @@ CROSS    := arm arm64 mipsle riscv64
 # Packages whose goroutines share memory.
 RACE     := ./cache/route ./capture/afpacket ./capture/kernel ./capture/link ./capture/pcapfile ./export \
             $(addprefix ./cmd/internal/,collector control daemon dtls generate manifest recordfile render top)
-# Packages whose tests compute, and may do so late: in CI they run beside the others (.ci/run).
+# Packages whose tests compute, and may do so late: in CI they run beside the others (test/lanes.sh).
 COMPUTING := ./cmd/internal/generate ./cmd/internal/verify ./test/mutate
 
 # `make lint` has vetted all packages when CI tests them.
@@ -49,10 +49,10 @@ demo: build ## watch the exporter at work on a gateway between network namespace
 # Packages one after another: their traffic would disturb each other's. Not from the cache, which does not see that the binary has changed.
 TEST := $(GO) test -count=1 -p 1 $(VET)
 
-test: tools race test-386 ## install what the tests need (Debian, as root) and run all tests
-	@$(TEST) ./...
+test: tools $(if $(CI),,race test-386) ## install what the tests need (Debian, as root) and run all tests
+	@$(if $(CI),sh test/lanes.sh,$(TEST) ./...)
 
-# The two halves of what CI runs after `make lint`. What bears to be starved comes last: fuzzing; and what would starve
+# The two lanes of CI. What bears to be starved comes last: fuzzing; and what would starve
 # others: the kernels, which say where they cannot be had.
 test-timed:
 	@$(TEST) $$($(GO) list ./... | grep -vxF "$$($(GO) list ./test/kernels $(COMPUTING))")
