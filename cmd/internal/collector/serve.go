@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxDatagram is the largest payload of a UDP datagram.
@@ -51,10 +53,13 @@ func (c *Collector) Serve(ctx context.Context, conn *net.UDPConn, emit func(*Rec
 			if end.IsZero() {
 				end = now.Add(drainTotal)
 			}
-			if err != nil || now.After(end) {
+			if now.After(end) || err != nil && !holds(conn) {
 				return nil
 			}
 			conn.SetReadDeadline(now.Add(drainIdle))
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				continue
+			}
 		}
 		switch {
 		case err == nil:
@@ -65,4 +70,16 @@ func (c *Collector) Serve(ctx context.Context, conn *net.UDPConn, emit func(*Rec
 			return err
 		}
 	}
+}
+
+// holds reports whether a datagram waits in the socket: who did not get the CPU for drainIdle finds
+// the deadline over, and is not told of it.
+func holds(conn *net.UDPConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	octets := 0
+	_ = raw.Control(func(fd uintptr) { octets, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }) // udp(7)
+	return octets > 0
 }
