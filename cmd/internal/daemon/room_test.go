@@ -22,9 +22,6 @@ import (
 // At the end a collector that reads nothing is waited for while the others have something to
 // send, and then no longer: they get all that leaves the cache.
 func TestSlowAtTheEndHoldsNobodyUp(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipping: it is timed, and the race detector runs where it gets little of the CPU")
-	}
 	t.Parallel()
 	// More flows than the kernel's buffers hold for the one that is stuck.
 	const flows, queue = 50_000, 500

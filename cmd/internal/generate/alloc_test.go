@@ -11,7 +11,6 @@ import (
 
 // A longer run allocates no more than a short one: neither packets nor records do.
 func TestRecordsAllocateNothing(t *testing.T) {
-	notShort(t)
 	run := func(length time.Duration) (mallocs, records uint64) {
 		c := config(t, "dns", export.NetFlow9)
 		c.Routers, c.Duration = 1, length
@@ -35,7 +34,6 @@ func TestRecordsAllocateNothing(t *testing.T) {
 // Nor do those of a capture, which is opened anew for each time that it is played. Rounds do: so the
 // packets are close together, and flows are cut often.
 func TestCaptureAllocatesNothing(t *testing.T) {
-	notShort(t)
 	all := frames(t, 30_000)
 	for i := range all {
 		all[i].at /= 20

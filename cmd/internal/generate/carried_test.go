@@ -14,7 +14,6 @@ import (
 // Autonomous systems come from the profile's networks: goflow2 decodes those that the manifest says,
 // of two octets where there are no more.
 func TestAutonomousSystems(t *testing.T) {
-	notShort(t)
 	for _, c := range []struct {
 		protocol export.Protocol
 		layout   export.Layout

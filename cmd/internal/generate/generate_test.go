@@ -99,22 +99,10 @@ func truth(t *testing.T, r io.Reader) (all []manifest.Record, last manifest.Last
 	}
 }
 
-// notShort leaves a test out where the race detector makes it slow: others have the same
-// goroutines do the same.
-func notShort(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("it runs the goroutines of other tests")
-	}
-}
-
 // The same seed makes the same datagrams and manifest, on one CPU and on two.
 func TestSameSeedSameOctets(t *testing.T) {
 	for _, protocol := range []export.Protocol{export.NetFlow5, export.NetFlow9, export.IPFIX} {
 		t.Run(protocol.String(), func(t *testing.T) {
-			if protocol != export.NetFlow9 {
-				notShort(t)
-			}
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 			var sums [][32]byte
 			for _, cpus := range []int{1, 2, 2} {
@@ -221,7 +209,6 @@ func TestRoutersAreApart(t *testing.T) {
 // The datagrams of all routers leave in the order of their times, also where a message waits for
 // many rounds without a record.
 func TestOrderOfTime(t *testing.T) {
-	notShort(t)
 	for _, conversations := range []float64{60, 0.1} {
 		c := config(t, "office", export.NetFlow9)
 		c.Profile.Conversations, c.Duration = conversations, time.Duration(1000/conversations)*time.Second

@@ -38,7 +38,6 @@ func changed(all []manifest.Record, how manifest.RecordFault) (some []manifest.R
 
 // Records are changed by their share, within their time, and goflow2 decodes what the manifest says.
 func TestRecordFaults(t *testing.T) {
-	notShort(t)
 	for _, x := range []export.Config{
 		{Protocol: export.NetFlow5}, {Protocol: export.NetFlow9}, {Protocol: export.IPFIX},
 		{Protocol: export.NetFlow9, Fields: export.Fields{Layout: export.LayoutASR9000}},

@@ -64,7 +64,6 @@ func TestTemplateFaults(t *testing.T) {
 // goflow2 decodes just what the manifest says, too, where templates of one router arrive in several
 // datagrams, of which some are lost, and where records or templates overtake each other.
 func TestTemplatesOnTheirWay(t *testing.T) {
-	notShort(t)
 	for _, p := range []export.Protocol{export.NetFlow9, export.IPFIX} {
 		for _, c := range []struct {
 			mtu    int
