@@ -107,7 +107,7 @@ var forced = func() (reasons [batch]flow.EndReason) {
 // leave ends up to batch flows, in order.
 func (t *Table) leave(slots []uint32, reasons []flow.EndReason) {
 	var hashes [batch]uint32
-	t.prefetchSlots(slots, &hashes)
+	t.lookAway(slots, &hashes)
 	for k, i := range slots {
 		t.end(i, hashes[k], reasons[k])
 	}

@@ -3,16 +3,36 @@ package cache
 import "cacheflow/cache/flow"
 
 // Observe adds each observation to its flow, in order, making the flow where
-// there is none. A flow that a packet finds past its timeout leaves first.
+// there is none. A flow that a packet finds past its timeout leaves first. Groups of
+// packets are under way at once, each a step behind the one that follows it.
 func (t *Table) Observe(ps []flow.Packet) {
-	var hashes [batch]uint32
-	for len(ps) > 0 {
-		n := min(len(ps), batch)
-		t.prefetchPackets(ps[:n], &hashes)
-		for i := range n {
-			t.observe(&ps[i], hashes[i])
+	var under [stages]ahead
+	groups := (len(ps) + group - 1) / group
+	for i := range groups + stages - 1 {
+		if i < groups {
+			t.look(&under[i%stages], ps[i*group:min(i*group+group, len(ps))])
 		}
-		ps = ps[n:]
+		if k := i - 1; k >= 0 && k < groups {
+			t.lookUp(&under[k%stages])
+		}
+		if k := i - 2; k >= 0 && k < groups {
+			t.lookAround(&under[k%stages])
+		}
+		if k := i - 3; k >= 0 {
+			t.observeAll(&under[k%stages])
+		}
+	}
+}
+
+// observeAll adds the packets of a group, for which all that they touch has been fetched.
+func (t *Table) observeAll(g *ahead) {
+	if g.unknown > 0 && t.isFull() { // as many will have to leave
+		var slots [group]uint32
+		oldest := t.nodes.collect(byUse, t.used, slots[:g.unknown])
+		t.lookAway(slots[:oldest], new([batch]uint32))
+	}
+	for i := range g.packets {
+		t.observe(&g.packets[i], g.hashes[i])
 	}
 }
 

@@ -89,7 +89,6 @@ type Table struct {
 	router Router
 	emit   func(*flow.Record)
 	out    flow.Record // what emit is handed; scratch of route
-	sink   byte        // keeps the loads of prefetching alive
 	stats  Stats
 }
 

@@ -23,11 +23,12 @@ const module = "cacheflow"
 var arrows = map[string][]string{
 	"bpf":              {},
 	"cache/flow":       {},
-	"cache":            {"cache/flow"},
+	"cache/prefetch":   {},
+	"cache":            {"cache/flow", "cache/prefetch"},
 	"cache/route":      {"cache/flow"},
 	"capture":          {"cache/flow"},
 	"capture/afpacket": {"cache/flow", "capture", "capture/link"},
-	"capture/kernel":   {"bpf", "cache/flow", "capture", "capture/link"},
+	"capture/kernel":   {"bpf", "cache/flow", "cache/prefetch", "capture", "capture/link"},
 	"capture/link":     {},
 	"capture/pcapfile": {"cache/flow", "capture"},
 	"capture/synth":    {"cache/flow", "capture"},
@@ -60,7 +61,7 @@ var confined = []struct {
 }
 
 // portable packages have no file for one operating system.
-var portable = []string{"cache/flow", "cache", "export"}
+var portable = []string{"cache/flow", "cache/prefetch", "cache", "export"}
 
 // maxLines bounds a file written by hand.
 const maxLines = 500
