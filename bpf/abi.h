@@ -39,7 +39,7 @@ struct entry {
 	__u8 dst_mac[6], src_mac[6];
 	__u32 interface; /* the observing interface's place in counts */
 	__u32 other_host; /* of frames: addressed to another host */
-	__u32 spare;
+	__u32 generation; /* in a log only: that which it left */
 };
 
 #define WAYS 4
@@ -67,7 +67,8 @@ struct counters {
 
 #define CPUS 1024
 
-/* The state of one CPU: a cache line that only this CPU writes. */
+/* The state of one CPU: a cache line that only this CPU writes, and one that only user
+ * space does. */
 struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
 	__u32 flows[2];   /* entries made in each generation since it was drained */
@@ -75,8 +76,12 @@ struct cpu {
 	__u32 half;      /* of the run that is under way */
 	__u32 sampler; /* frames to go in the sampling interval */
 	__u32 chosen;  /* the value of sampler at which a frame is chosen */
-	__u32 filled;  /* octets put into the ring since user space was woken by them */
-	__u32 spare[8];
+	__u32 filled;  /* octets put into the ring or the log since user space was woken by them */
+	__u32 logged;  /* entries put into the log, modulo 2^32 */
+	__u32 spare[7];
+
+	__u32 taken; /* entries taken from the log */
+	__u32 spare2[15];
 };
 
 /* A device that has a hook, by its ifindex. */

@@ -101,7 +101,7 @@ static inline_always const struct device *find_device(__u32 ifindex)
 	for (int i = 0; i < DEVICE_PROBES; i++) {
 		const struct device *d = &devices[mask(ifindex + i, DEVICES - 1)];
 
-		if (d->ifindex == ifindex)
+		if (likely(d->ifindex == ifindex))
 			return d;
 		if (!d->ifindex)
 			break;
@@ -245,7 +245,7 @@ static inline_always int enter(struct cpu *state)
 #ifdef REALTIME
 	return __sync_lock_test_and_set(&state->busy, 1) != 0;
 #else
-	if (state->busy)
+	if (unlikely(state->busy))
 		return 1;
 	*(volatile __u32 *)&state->busy = 1;
 	return 0;
@@ -286,10 +286,10 @@ static inline_always void meter(struct run *r)
 	struct entry p;
 
 	r->counters = bpf_map_lookup_elem(&counts, &at);
-	if (!r->counters)
+	if (unlikely(!r->counters))
 		return;
 	ADD(r, observed, 1);
-	if (sample_interval && !is_chosen(r->state)) {
+	if (unlikely(sample_interval) && !is_chosen(r->state)) {
 		ADD(r, sampled_out, 1);
 		return;
 	}
@@ -355,7 +355,7 @@ static inline_always void work(struct run *r, enum task task, __u8 nested)
 	else
 		r->state->half = r->half = *(volatile __u32 *)&half;
 	r->jiffies = bpf_jiffies64();
-	if (task == METER)
+	if (likely(task == METER))
 		meter(r);
 	else
 		remark(r);
@@ -368,13 +368,13 @@ static inline_always int hook(struct __sk_buff *skb, __u8 egress)
 	struct cpu *state;
 
 	/* A heartbeat from the future is one that jiffies have gone round since. */
-	if (legacy && (__u32)bpf_jiffies64() - heartbeat + legacy > 2 * legacy)
+	if (unlikely(legacy) && (__u32)bpf_jiffies64() - heartbeat + legacy > 2 * legacy)
 		return NEXT;
 	/* A copy of what this host sent to a group; a packet socket does not see it either. */
-	if (r.pkt_type == PACKET_LOOPBACK)
+	if (unlikely(r.pkt_type == PACKET_LOOPBACK))
 		return NEXT;
 	r.device = find_device(r.ifindex);
-	if (!r.device)
+	if (unlikely(!r.device))
 		return NEXT;
 	if (egress) {
 		r.input = skb->ingress_ifindex;
@@ -388,7 +388,7 @@ static inline_always int hook(struct __sk_buff *skb, __u8 egress)
 		return NEXT;
 	r.cpu = bpf_get_smp_processor_id();
 	r.state = state = &cpu_states[mask(r.cpu, CPUS - 1)];
-	if (enter(state)) {
+	if (unlikely(enter(state))) {
 		work(&r, task, 1);
 	} else {
 		work(&r, task, 0);

@@ -36,7 +36,10 @@ type ProgramCpu struct {
 	Sampler  uint32
 	Chosen   uint32
 	Filled   uint32
-	Spare    [8]uint32
+	Logged   uint32
+	Spare    [7]uint32
+	Taken    uint32
+	Spare2   [15]uint32
 }
 
 type ProgramDevice struct {
@@ -57,29 +60,29 @@ const (
 )
 
 type ProgramEntry struct {
-	_         structs.HostLayout
-	Src       [2]uint64
-	Dst       [2]uint64
-	Ports     uint64
-	Kind      uint32
-	Packets   uint32
-	Octets    uint64
-	First     uint32
-	Last      uint32
-	Frames    uint32
-	Egress    uint32
-	MinLength uint32
-	MaxLength uint32
-	Tags      ProgramTags
-	FlowLabel uint32
-	TcpFlags  uint16
-	MinTtl    uint8
-	MaxTtl    uint8
-	DstMac    [6]uint8
-	SrcMac    [6]uint8
-	Interface uint32
-	OtherHost uint32
-	Spare     uint32
+	_          structs.HostLayout
+	Src        [2]uint64
+	Dst        [2]uint64
+	Ports      uint64
+	Kind       uint32
+	Packets    uint32
+	Octets     uint64
+	First      uint32
+	Last       uint32
+	Frames     uint32
+	Egress     uint32
+	MinLength  uint32
+	MaxLength  uint32
+	Tags       ProgramTags
+	FlowLabel  uint32
+	TcpFlags   uint16
+	MinTtl     uint8
+	MaxTtl     uint8
+	DstMac     [6]uint8
+	SrcMac     [6]uint8
+	Interface  uint32
+	OtherHost  uint32
+	Generation uint32
 }
 
 type ProgramRecord struct {
@@ -142,6 +145,7 @@ type ProgramVictim struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	ProgramMapCounts            = "counts"
+	ProgramMapLogs              = "logs"
 	ProgramMapRings             = "rings"
 	ProgramMapSets              = "sets"
 	ProgramMapUsed              = "used"
@@ -153,6 +157,7 @@ const (
 	ProgramVarHalf              = "half"
 	ProgramVarHeartbeat         = "heartbeat"
 	ProgramVarLegacy            = "legacy"
+	ProgramVarLogPlaces         = "log_places"
 	ProgramVarSampleInterval    = "sample_interval"
 	ProgramVarSampleRandom      = "sample_random"
 	ProgramVarSeed              = "seed"
@@ -214,6 +219,7 @@ type ProgramProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProgramMapSpecs struct {
 	Counts *ebpf.MapSpec `ebpf:"counts"`
+	Logs   *ebpf.MapSpec `ebpf:"logs"`
 	Rings  *ebpf.MapSpec `ebpf:"rings"`
 	Sets   *ebpf.MapSpec `ebpf:"sets"`
 	Used   *ebpf.MapSpec `ebpf:"used"`
@@ -228,6 +234,7 @@ type ProgramVariableSpecs struct {
 	Half           *ebpf.VariableSpec `ebpf:"half"`
 	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
+	LogPlaces      *ebpf.VariableSpec `ebpf:"log_places"`
 	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
 	Seed           *ebpf.VariableSpec `ebpf:"seed"`
@@ -258,6 +265,7 @@ func (o *ProgramObjects) Close() error {
 // It can be passed to LoadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProgramMaps struct {
 	Counts *ebpf.Map `ebpf:"counts"`
+	Logs   *ebpf.Map `ebpf:"logs"`
 	Rings  *ebpf.Map `ebpf:"rings"`
 	Sets   *ebpf.Map `ebpf:"sets"`
 	Used   *ebpf.Map `ebpf:"used"`
@@ -266,6 +274,7 @@ type ProgramMaps struct {
 func (m *ProgramMaps) Close() error {
 	return _ProgramClose(
 		m.Counts,
+		m.Logs,
 		m.Rings,
 		m.Sets,
 		m.Used,
@@ -281,6 +290,7 @@ type ProgramVariables struct {
 	Half           *ebpf.Variable `ebpf:"half"`
 	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy         *ebpf.Variable `ebpf:"legacy"`
+	LogPlaces      *ebpf.Variable `ebpf:"log_places"`
 	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`
 	Seed           *ebpf.Variable `ebpf:"seed"`

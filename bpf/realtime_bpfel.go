@@ -36,7 +36,10 @@ type RealtimeCpu struct {
 	Sampler  uint32
 	Chosen   uint32
 	Filled   uint32
-	Spare    [8]uint32
+	Logged   uint32
+	Spare    [7]uint32
+	Taken    uint32
+	Spare2   [15]uint32
 }
 
 type RealtimeDevice struct {
@@ -46,40 +49,42 @@ type RealtimeDevice struct {
 	Interface uint16
 }
 
+type RealtimeEntry struct {
+	_         structs.HostLayout
+	Src       [2]uint64
+	Dst       [2]uint64
+	Ports     uint64
+	Kind      uint32
+	Packets   uint32
+	Octets    uint64
+	First     uint32
+	Last      uint32
+	Frames    uint32
+	Egress    uint32
+	MinLength uint32
+	MaxLength uint32
+	Tags      struct {
+		_            structs.HostLayout
+		Vlan         uint16
+		CustomerVlan uint16
+		Mpls         [3][3]uint8
+		MplsDepth    uint8
+		Spare        uint16
+	}
+	FlowLabel  uint32
+	TcpFlags   uint16
+	MinTtl     uint8
+	MaxTtl     uint8
+	DstMac     [6]uint8
+	SrcMac     [6]uint8
+	Interface  uint32
+	OtherHost  uint32
+	Generation uint32
+}
+
 type RealtimeSet struct {
 	_   structs.HostLayout
-	Way [4]struct {
-		_         structs.HostLayout
-		Src       [2]uint64
-		Dst       [2]uint64
-		Ports     uint64
-		Kind      uint32
-		Packets   uint32
-		Octets    uint64
-		First     uint32
-		Last      uint32
-		Frames    uint32
-		Egress    uint32
-		MinLength uint32
-		MaxLength uint32
-		Tags      struct {
-			_            structs.HostLayout
-			Vlan         uint16
-			CustomerVlan uint16
-			Mpls         [3][3]uint8
-			MplsDepth    uint8
-			Spare        uint16
-		}
-		FlowLabel uint32
-		TcpFlags  uint16
-		MinTtl    uint8
-		MaxTtl    uint8
-		DstMac    [6]uint8
-		SrcMac    [6]uint8
-		Interface uint32
-		OtherHost uint32
-		Spare     uint32
-	}
+	Way [4]RealtimeEntry
 }
 
 // Names of all BPF objects in the ELF.
@@ -87,6 +92,7 @@ type RealtimeSet struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	RealtimeMapCounts            = "counts"
+	RealtimeMapLogs              = "logs"
 	RealtimeMapRings             = "rings"
 	RealtimeMapSets              = "sets"
 	RealtimeMapUsed              = "used"
@@ -98,6 +104,7 @@ const (
 	RealtimeVarHalf              = "half"
 	RealtimeVarHeartbeat         = "heartbeat"
 	RealtimeVarLegacy            = "legacy"
+	RealtimeVarLogPlaces         = "log_places"
 	RealtimeVarSampleInterval    = "sample_interval"
 	RealtimeVarSampleRandom      = "sample_random"
 	RealtimeVarSeed              = "seed"
@@ -159,6 +166,7 @@ type RealtimeProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type RealtimeMapSpecs struct {
 	Counts *ebpf.MapSpec `ebpf:"counts"`
+	Logs   *ebpf.MapSpec `ebpf:"logs"`
 	Rings  *ebpf.MapSpec `ebpf:"rings"`
 	Sets   *ebpf.MapSpec `ebpf:"sets"`
 	Used   *ebpf.MapSpec `ebpf:"used"`
@@ -173,6 +181,7 @@ type RealtimeVariableSpecs struct {
 	Half           *ebpf.VariableSpec `ebpf:"half"`
 	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
+	LogPlaces      *ebpf.VariableSpec `ebpf:"log_places"`
 	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
 	Seed           *ebpf.VariableSpec `ebpf:"seed"`
@@ -203,6 +212,7 @@ func (o *RealtimeObjects) Close() error {
 // It can be passed to LoadRealtimeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RealtimeMaps struct {
 	Counts *ebpf.Map `ebpf:"counts"`
+	Logs   *ebpf.Map `ebpf:"logs"`
 	Rings  *ebpf.Map `ebpf:"rings"`
 	Sets   *ebpf.Map `ebpf:"sets"`
 	Used   *ebpf.Map `ebpf:"used"`
@@ -211,6 +221,7 @@ type RealtimeMaps struct {
 func (m *RealtimeMaps) Close() error {
 	return _RealtimeClose(
 		m.Counts,
+		m.Logs,
 		m.Rings,
 		m.Sets,
 		m.Used,
@@ -226,6 +237,7 @@ type RealtimeVariables struct {
 	Half           *ebpf.Variable `ebpf:"half"`
 	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy         *ebpf.Variable `ebpf:"legacy"`
+	LogPlaces      *ebpf.Variable `ebpf:"log_places"`
 	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`
 	Seed           *ebpf.Variable `ebpf:"seed"`

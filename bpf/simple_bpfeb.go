@@ -36,7 +36,10 @@ type SimpleCpu struct {
 	Sampler  uint32
 	Chosen   uint32
 	Filled   uint32
-	Spare    [8]uint32
+	Logged   uint32
+	Spare    [7]uint32
+	Taken    uint32
+	Spare2   [15]uint32
 }
 
 type SimpleDevice struct {
@@ -68,15 +71,15 @@ type SimpleEntry struct {
 		MplsDepth    uint8
 		Spare        uint16
 	}
-	FlowLabel uint32
-	TcpFlags  uint16
-	MinTtl    uint8
-	MaxTtl    uint8
-	DstMac    [6]uint8
-	SrcMac    [6]uint8
-	Interface uint32
-	OtherHost uint32
-	Spare     uint32
+	FlowLabel  uint32
+	TcpFlags   uint16
+	MinTtl     uint8
+	MaxTtl     uint8
+	DstMac     [6]uint8
+	SrcMac     [6]uint8
+	Interface  uint32
+	OtherHost  uint32
+	Generation uint32
 }
 
 type SimpleSimpleKey struct {

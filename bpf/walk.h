@@ -420,7 +420,7 @@ static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct
 	};
 	enum payload payload;
 
-	if (!(d->flags & DEVICE_RAW) && plain(skb, p))
+	if (likely(!(d->flags & DEVICE_RAW) && plain(skb, p)))
 		return READ;
 	payload = d->flags & DEVICE_RAW ? no_header(&w) : ethernet(&w, t);
 	if (payload == BY_NIBBLE) {
@@ -450,5 +450,5 @@ static inline_always void fill_link(struct __sk_buff *skb, const struct device *
 	if (!(d->flags & DEVICE_RAW) && data + ETH_HLEN <= end)
 		__builtin_memcpy(p->dst_mac, data, 12); /* and src_mac behind it */
 	p->interface = d->interface;
-	p->spare = 0;
+	p->generation = 0;
 }

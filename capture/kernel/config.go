@@ -71,8 +71,9 @@ type Config struct {
 	// of two; 0 means DefaultEntries, or less where that would take more than 1/64
 	// of the memory.
 	Entries int
-	// Ring is the size of each CPU's ring in octets, a power of two; 0 means eight
-	// times what the entries of one generation take.
+	// Ring is the size of each CPU's log of victims in octets, a power of two, or of its
+	// ring where that has the victims; 0 means eight times what the entries of one
+	// generation take. Beside a log there is a ring of a quarter of its size.
 	Ring int
 	// MaxFlows is how many flows a generation may have before it is closed early, so
 	// that what is handed over at once does not push everything else out of the flow

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 	"sync/atomic"
 	"unsafe"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cacheflow/bpf"
+	"cacheflow/cache/prefetch"
 	"cacheflow/capture"
 )
 
@@ -35,6 +37,7 @@ type program struct {
 	parts     [2][]part             // of sets and used, by generation and CPU
 	counts    []bpf.ProgramCounters // by CPU, whether the run was nested, and interface
 	rings     []ring                // by CPU
+	logs      []victimLog           // by CPU
 	half      *uint32               // the half that is written to: 0, or how many sets further on it is
 	heartbeat *uint32
 	states    []bpf.ProgramCpu // by CPU
@@ -121,8 +124,10 @@ func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
 		}
 		values[bpf.ProgramVarSetMask] = uint32(o.sets() - 1)
 		values[bpf.ProgramVarSeed], values[bpf.ProgramVarWakeAt] = seed, o.wakeAt
+		values[bpf.ProgramVarLogPlaces] = uint32(o.places)
 		spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.cpus * o.sets())
 		spec.Maps[bpf.ProgramMapUsed].MaxEntries = uint32(2 * o.cpus * o.words())
+		spec.Maps[bpf.ProgramMapLogs].MaxEntries = uint32(max(o.cpus*o.places, 1))
 	}
 	for name, value := range values {
 		if err := spec.Variables[name].Set(value); err != nil {
@@ -196,6 +201,9 @@ func (p *program) mapAll(spec *ebpf.CollectionSpec) (err error) {
 	if err := p.mapGlobals(spec); err != nil {
 		return err
 	}
+	if err := p.mapLogs(); err != nil {
+		return err
+	}
 	for cpu, m := range p.ringMaps {
 		r, err := p.mapRing(m)
 		if err != nil {
@@ -221,6 +229,25 @@ func (p *program) mapGlobals(spec *ebpf.CollectionSpec) error {
 	p.devices = unsafe.Slice((*uint64)(at(bpf.ProgramVarDevices)), bpf.Devices)
 	for cpu := range p.states {
 		p.states[cpu].FirstSet = uint32(2 * cpu * p.size.sets())
+	}
+	return nil
+}
+
+// mapLogs maps the logs of the CPUs. There may be none.
+func (p *program) mapLogs() error {
+	p.logs = make([]victimLog, p.cpus)
+	for cpu := range p.logs {
+		p.logs[cpu].state = &p.states[cpu]
+	}
+	if p.places == 0 {
+		return nil
+	}
+	places, err := mapArray[bpf.ProgramEntry](p, bpf.ProgramMapLogs)
+	if err != nil {
+		return err
+	}
+	for cpu := range p.logs {
+		p.logs[cpu].places = places[cpu*p.places:][:p.places]
 	}
 	return nil
 }
@@ -290,6 +317,20 @@ func random() uint64 {
 type part struct {
 	used []uint64
 	sets []bpf.ProgramSet
+}
+
+// fetch has the processor fetch the sets of a word of used: their first entries, and
+// where the second ones begin.
+func (p *part) fetch(word int) {
+	var at [64]uint32
+	n := 0
+	for bit := p.used[word]; bit != 0; bit &= bit - 1 {
+		at[n] = uint32(word*64 + bits.TrailingZeros64(bit))
+		n++
+	}
+	for _, offset := range []uintptr{0, 64, 128} {
+		prefetch.Lines(p.sets, offset, at[:n])
+	}
 }
 
 // divide finds the parts in what is mapped.

@@ -24,6 +24,9 @@ const (
 	ringShare = 8
 	// wakeShare is how often user space is woken while a ring that nobody reads fills up.
 	wakeShare = 4
+	// logShare is how many times the ring fits into the log beside it: what is not a
+	// victim is rare.
+	logShare = 4
 	// memoryShare is the part of the host's memory that the whole may take.
 	memoryShare = 64
 	// maxMemory keeps each array below 4 GiB, which old kernels refuse.
@@ -35,6 +38,7 @@ type size struct {
 	cpus     int
 	setShift int // log2 of the sets of one CPU in one generation
 	ring     int // octets of each CPU's ring
+	places   int // of each CPU's log; 0: victims go into the ring
 }
 
 func (s *size) sets() int    { return 1 << s.setShift }
@@ -45,7 +49,7 @@ func (s *size) words() int { return s.sets() / 64 }
 
 // memory is what the two generations and the rings take, in octets.
 func (s *size) memory() int64 {
-	return 2*int64(s.cpus)*int64(s.sets())*int64(setSize) + int64(s.cpus)*int64(s.ring)
+	return 2*int64(s.cpus)*int64(s.sets())*int64(setSize) + int64(s.cpus)*int64(s.ring+s.places*logEntry)
 }
 
 // newSize fits the maps to the host: what is asked for, or the default as far as
@@ -64,13 +68,13 @@ func newSize(cfg *Config, cpus int, memory int64) (size, error) {
 		return s, fmt.Errorf("%d entries in the kernel for each CPU: want a power of two, %d to %d",
 			entries, bpf.Ways<<minShift, bpf.Ways<<maxShift)
 	}
-	s.fitRing(cfg.Ring)
+	if page := os.Getpagesize(); cfg.Ring != 0 && (cfg.Ring < page || cfg.Ring&(cfg.Ring-1) != 0 || cfg.Ring > 1<<30) {
+		return s, fmt.Errorf("ring of %d octets: want a power of two, %d to %d", cfg.Ring, page, 1<<30)
+	}
+	s.fitRing(cfg)
 	for cfg.Entries == 0 && (s.memory() > memory/memoryShare || s.memory() > maxMemory) && s.setShift > minShift {
 		s.setShift--
-		s.fitRing(cfg.Ring)
-	}
-	if page := os.Getpagesize(); s.ring < page || s.ring&(s.ring-1) != 0 || s.ring > 1<<30 {
-		return s, fmt.Errorf("ring of %d octets: want a power of two, %d to %d", s.ring, page, 1<<30)
+		s.fitRing(cfg)
 	}
 	return s, nil
 }
@@ -87,10 +91,14 @@ func (s *size) wakeAfter(maxFlows int) uint32 {
 	return uint32(max(maxFlows/s.cpus, minFlows))
 }
 
-func (s *size) fitRing(asked int) {
-	s.ring = asked
-	if asked == 0 {
+func (s *size) fitRing(cfg *Config) {
+	s.ring, s.places = cfg.Ring, 0
+	if cfg.Ring == 0 {
 		s.ring = max(ringShare*s.sets()*setSize, 16*os.Getpagesize())
+	}
+	if storesInOrder && !cfg.Simple {
+		s.places = s.ring / logEntry
+		s.ring = max(s.ring/logShare, min(s.ring, os.Getpagesize()))
 	}
 }
 

@@ -57,7 +57,6 @@ type Source struct {
 	early      uint64 // of flips: because a CPU had made so many flows (program.wakeAt)
 	victims    uint64
 
-	sink     uint32 // keeps the loads of nextWord alive
 	retired  []retired
 	stopping bool
 	closed   bool
@@ -75,8 +74,9 @@ type round struct {
 	began    flow.Time // before the positions were taken
 	horizon  flow.Time // that holds once the round is over, if it closes
 	ends     []uintptr // of each ring
-	ring     int       // the one that is read
-	most     uint64    // octets in the ring that had the most
+	logEnds  []uint32  // of each log
+	ring     int       // the CPU whose log and ring are read
+	most     uint64    // how full the fullest log or ring was, in 1/256
 	// In the half: the next word of used, the sets of the one before it that are still to
 	// be read, and the entries of the set that is read, with the next one.
 	word    int
@@ -99,7 +99,7 @@ func newSource(p *program, cfg *Config) (*Source, error) {
 		flipped: c.latest, horizon: c.latest - c.tick,
 		snapshots: make([]bpf.ProgramSnapshot, 0, maxSnapshots),
 	}
-	s.round.ends = make([]uintptr, p.cpus)
+	s.round.ends, s.round.logEnds = make([]uintptr, p.cpus), make([]uint32, p.cpus)
 	s.round.entries = make([]*bpf.ProgramEntry, 0, p.cpus*bpf.Ways)
 	atomic.StoreUint32(p.heartbeat, c.jiffies())
 	return s, nil
@@ -188,29 +188,45 @@ func (s *Source) begin() error {
 		s.flipped = s.clock.latest
 	}
 	for i := range s.program.rings {
-		r.ends[i] = s.program.rings[i].end()
+		r.ends[i], r.logEnds[i] = s.program.rings[i].end(), s.program.logs[i].end()
 	}
 	s.clock.latest = s.clock.now()
 	return nil
 }
 
-// isBehind reports whether a good part of a ring is to be read.
+// isBehind reports whether a good part of a log or a ring is to be read.
 func (s *Source) isBehind() bool {
 	for i := range s.program.rings {
-		if r := &s.program.rings[i]; int(r.end()-r.at) > s.program.ring/8 {
+		l, r := &s.program.logs[i], &s.program.rings[i]
+		if s.fullness(i, l.end(), r.end()) > 256/8 {
 			return true
 		}
 	}
 	return false
 }
 
-// readRings reads the rings up to the round's ends, or until the batch is full.
-// Of a ring that has reached the next generation no more is read in this round.
+// fullness is how much is to be read of a CPU's log or ring, whichever is the fuller
+// one, up to these ends: in 1/256 of its size.
+func (s *Source) fullness(cpu int, logEnd uint32, ringEnd uintptr) uint64 {
+	l, r := &s.program.logs[cpu], &s.program.rings[cpu]
+	full := uint64(ringEnd-r.at) * 256 / uint64(s.program.ring)
+	if s.program.places > 0 {
+		full = max(full, uint64(logEnd-l.at)*256/uint64(s.program.places))
+	}
+	return full
+}
+
+// readRings reads the logs and the rings up to the round's ends, or until the batch is
+// full. Where one has reached the next generation no more is read in this round.
 func (s *Source) readRings(batch []flow.Packet) (n int) {
 	for ; s.round.ring < len(s.program.rings); s.round.ring++ {
-		r := &s.program.rings[s.round.ring]
-		s.round.most = max(s.round.most, uint64(s.round.ends[s.round.ring]-r.at))
-		for r.at != s.round.ends[s.round.ring] {
+		at := s.round.ring
+		s.round.most = max(s.round.most, s.fullness(at, s.round.logEnds[at], s.round.ends[at]))
+		if n += s.readLog(&s.program.logs[at], s.round.logEnds[at], batch[n:]); n == len(batch) {
+			return n
+		}
+		r := &s.program.rings[at]
+		for r.at != s.round.ends[at] {
 			if n == len(batch) || len(s.snapshots) == cap(s.snapshots) {
 				r.release()
 				return n
@@ -225,6 +241,23 @@ func (s *Source) readRings(batch []flow.Packet) (n int) {
 			r.at = behind
 		}
 		r.release()
+	}
+	return n
+}
+
+// readLog reads a log up to its end, or until the batch is full.
+func (s *Source) readLog(l *victimLog, end uint32, batch []flow.Packet) (n int) {
+	for ; l.at != end && n < len(batch); l.at++ {
+		e := l.entry(l.at)
+		if e.Generation != s.generation {
+			break
+		}
+		s.deliver(e, &batch[n])
+		n++
+	}
+	if n > 0 {
+		s.victims += uint64(n)
+		l.release()
 	}
 	return n
 }
@@ -354,23 +387,21 @@ func (r *round) gather(e *bpf.ProgramEntry) {
 	}
 }
 
-// nextWord finds out which sets of the next word any CPU has used, and loads their
-// first entries, which lie outside every processor cache: a loop that does nothing
-// else has their misses overlap.
+// nextWord finds out which sets of the next word any CPU has used, and fetches those of
+// the word behind it, which lie outside every processor cache.
 func (s *Source) nextWord() {
 	r := &s.round
 	r.sets = 0
-	x := s.sink
 	for cpu := range s.program.parts[s.generation] {
 		p := &s.program.parts[s.generation][cpu]
-		sets := p.sets[r.word*64 : r.word*64+64]
 		r.sets |= p.used[r.word]
-		for word := p.used[r.word]; word != 0; word &= word - 1 {
-			w := &sets[bits.TrailingZeros64(word)].Way
-			x ^= w[0].Packets ^ w[0].Frames ^ w[1].Packets
+		if r.word == 0 {
+			p.fetch(0)
+		}
+		if r.word+1 < s.program.words() {
+			p.fetch(r.word + 1)
 		}
 	}
-	s.sink = x
 	r.word++
 }
 
@@ -381,6 +412,9 @@ func (s *Source) isEmpty() bool {
 	}
 	for i := range s.program.rings {
 		if r := &s.program.rings[i]; r.at != r.end() {
+			return false
+		}
+		if l := &s.program.logs[i]; l.at != l.end() {
 			return false
 		}
 	}
@@ -407,7 +441,7 @@ func (s *Source) FirstLevel() capture.FirstLevelState {
 // it would overflow until then.
 func (s *Source) wait() error {
 	timeout := min(pollTimeout, time.Duration(s.flipped+s.length-s.clock.now()))
-	if full := s.round.most * 4 / uint64(s.program.ring); full > 0 {
+	if full := s.round.most * 4 / 256; full > 0 {
 		timeout = min(timeout, pollTimeout/time.Duration(full+1))
 	}
 	if timeout <= 0 {

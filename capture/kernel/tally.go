@@ -214,11 +214,17 @@ func (s *Source) eachEntry(f func(*bpf.ProgramEntry)) {
 	}
 }
 
-// addRings adds what waits in the rings, and the snapshots that wait to be decoded.
+// addRings adds what waits in the logs and the rings, and the snapshots that wait to be decoded.
 func (s *Source) addRings(at *[bpf.Interfaces]*capture.Counters) {
 	for i := s.decoded; i < len(s.snapshots); i++ {
 		if c := at[s.snapshots[i].Interface%bpf.Interfaces]; c != nil {
 			c.InRing++
+		}
+	}
+	for i := range s.program.logs {
+		l := &s.program.logs[i]
+		for position, end := l.at, l.end(); position != end; position++ {
+			addVictim(at, l.entry(position))
 		}
 	}
 	for i := range s.program.rings {
@@ -239,15 +245,18 @@ func (s *Source) addRings(at *[bpf.Interfaces]*capture.Counters) {
 func addRecord(at *[bpf.Interfaces]*capture.Counters, record *bpf.ProgramRecord) {
 	switch bpf.ProgramRecordKind(record.Kind) {
 	case bpf.ProgramRecordKindRECORD_VICTIM:
-		e := &(*bpf.ProgramVictim)(unsafe.Pointer(record)).Entry
-		if c := at[e.Interface%bpf.Interfaces]; c != nil {
-			c.InRing += uint64(e.Frames)
-			c.FirstLevel.InRing.Packets += uint64(e.Packets)
-			c.FirstLevel.InRing.Octets += e.Octets
-		}
+		addVictim(at, &(*bpf.ProgramVictim)(unsafe.Pointer(record)).Entry)
 	case bpf.ProgramRecordKindRECORD_SNAPSHOT:
 		if c := at[(*bpf.ProgramSnapshot)(unsafe.Pointer(record)).Interface%bpf.Interfaces]; c != nil {
 			c.InRing++
 		}
+	}
+}
+
+func addVictim(at *[bpf.Interfaces]*capture.Counters, e *bpf.ProgramEntry) {
+	if c := at[e.Interface%bpf.Interfaces]; c != nil {
+		c.InRing += uint64(e.Frames)
+		c.FirstLevel.InRing.Packets += uint64(e.Packets)
+		c.FirstLevel.InRing.Octets += e.Octets
 	}
 }
