@@ -67,7 +67,7 @@ test-computing: race test-386
 
 # Of the foreign architectures, the one whose code runs on amd64, too.
 test-386:
-	@[ "$$($(GO) env GOHOSTARCH)" != amd64 ] || GOARCH=386 $(GO) test -short ./cache/flow ./cache ./capture ./export
+	@[ "$$($(GO) env GOHOSTARCH)" != amd64 ] || GOARCH=386 $(GO) test -short ./cache/flow ./cache/prefetch ./cache ./capture ./export
 
 test-kernels: ## meter on Debian's kernels 5.10, 6.1, 6.1 PREEMPT_RT and 6.12, in virtual machines (installs qemu on Debian, as root)
 	@sh test/kernels/tools.sh

@@ -60,15 +60,15 @@ struct counters {
 	__u64 sampled_out; /* frames: not chosen */
 	__u64 ignored;  /* frames: not IP */
 	__u64 handed;   /* frames: handed over as snapshots */
-	__u64 lost;     /* frames: there was no room for them in the ring */
+	__u64 lost;     /* frames: there was no room for them in the log or the ring */
 	__u64 lost_packets, lost_octets; /* of lost: what had been read, unlike snapshots */
 	__u64 spare[7];
 };
 
 #define CPUS 1024
 
-/* The state of one CPU: a cache line that only this CPU writes, and one that only user
- * space does. */
+/* The state of one CPU: a cache line that this CPU writes, and user space when it flips,
+ * and one that only user space writes, as it reads. */
 struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
 	__u32 flows[2];   /* entries made in each generation since it was drained */
@@ -76,7 +76,7 @@ struct cpu {
 	__u32 half;      /* of the run that is under way */
 	__u32 sampler; /* frames to go in the sampling interval */
 	__u32 chosen;  /* the value of sampler at which a frame is chosen */
-	__u32 filled;  /* octets put into the ring or the log since user space was woken by them */
+	__u32 filled;  /* octets put into the log and the ring since user space was woken by them */
 	__u32 logged;  /* entries put into the log, modulo 2^32 */
 	__u32 spare[7];
 

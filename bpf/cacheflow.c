@@ -4,11 +4,11 @@
 
 /* The first-level cache: a program at the ingress and egress hooks of devices
  * counts packets in a set-associative cache inside the kernel. What leaves that
- * cache goes to user space: victims of full sets by the ring of their CPU, the
+ * cache goes to user space: victims of full sets by the log of their CPU, the
  * rest by the mapping of the half (generation) that has been closed.
  *
  * A packet is counted in exactly one place: in ignored, in an entry, in a record
- * of a ring, or in lost. The walker (walk.h) only ever says what it is sure of.
+ * of a log or a ring, or in lost. The walker (walk.h) only ever says what it is sure of.
  * Whatever is rare, cut off, broken or a fragment goes to user space as a
  * snapshot, and the decoder there decides: so no packet is metered differently
  * from how the AF_PACKET capture meters it. */
@@ -31,7 +31,7 @@ const volatile __u32 legacy = 0;
 const volatile __u32 sample_interval = 0;
 const volatile __u32 sample_random = 0;
 
-/* User space is woken each time that so many octets were put into a CPU's ring. */
+/* User space is woken each time that so many octets were put into a CPU's log and ring. */
 const volatile __u32 wake_octets = 0;
 
 /* When user space was last alive: the low 32 bits of jiffies. It is looked at under
@@ -114,15 +114,21 @@ static inline_always void *find_ring(__u32 cpu)
 	return bpf_map_lookup_elem(&rings, &cpu);
 }
 
-/* wakeup returns the flags to submit a record with, for which octets of the ring were
- * reserved. */
-static inline_always __u64 wakeup(const struct run *r, __u32 octets)
+/* is_much says whether user space is to be woken, now that octets more are in the log or
+ * the ring. */
+static inline_always int is_much(const struct run *r, __u32 octets)
 {
 	r->state->filled += octets;
 	if (r->state->filled < wake_octets)
-		return BPF_RB_NO_WAKEUP;
+		return 0;
 	r->state->filled = 0;
-	return BPF_RB_FORCE_WAKEUP;
+	return 1;
+}
+
+/* wakeup returns the flags to submit a record with, for which octets were reserved. */
+static inline_always __u64 wakeup(const struct run *r, __u32 octets)
+{
+	return is_much(r, octets) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /* push hands an entry to user space, and says whether there was room for it. */
@@ -351,7 +357,7 @@ static inline_always void work(struct run *r, enum task task, __u8 nested)
 	r->nested = nested; /* a constant, so that neither case pays for the other */
 	/* The generation before the clock: user space takes the clock before it flips. */
 	if (nested)
-		r->half = r->state->half; /* as the interrupted run: generations do not mix in a ring */
+		r->half = r->state->half; /* as the interrupted run: generations do not mix in a log or a ring */
 	else
 		r->state->half = r->half = *(volatile __u32 *)&half;
 	r->jiffies = bpf_jiffies64();

@@ -28,8 +28,8 @@ struct {
 } used SEC(".maps");
 
 /* The log of each CPU holds what left its sets, for user space to take: a queue with one
- * writer, the run that has the partition, and one reader. It takes no lock and no helper,
- * unlike a ring, but needs a processor that keeps stores in order. */
+ * writer, the run that has the partition, and one reader. Unlike a ring it takes no lock,
+ * and no call but to wake, but it needs a processor that keeps stores in order. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -97,13 +97,14 @@ static inline_always void count_flow(const struct run *r)
 static inline_always int let_go(const struct run *r, const struct entry *e)
 {
 	struct cpu *state = r->state;
-	__u32 at = state->logged, index = r->cpu * log_places + (at & (log_places - 1));
+	__u32 at = state->logged, index;
 	struct entry *place;
 
 	if (!log_places)
 		return push(r, e);
 	if (at - *(volatile __u32 *)&state->taken >= log_places)
 		return 0;
+	index = r->cpu * log_places + (at & (log_places - 1));
 	place = bpf_map_lookup_elem(&logs, &index);
 	if (!place)
 		return 0;
@@ -111,7 +112,7 @@ static inline_always int let_go(const struct run *r, const struct entry *e)
 	place->generation = r->half != 0;
 	asm volatile("" ::: "memory");
 	*(volatile __u32 *)&state->logged = at + 1;
-	if (wakeup(r, sizeof(*e)) == BPF_RB_FORCE_WAKEUP)
+	if (is_much(r, sizeof(*e)))
 		wake(r);
 	return 1;
 }
@@ -131,7 +132,7 @@ static inline_always void make(const struct run *r, struct entry *e, __u32 index
 }
 
 /* replace has the entry of a full set leave that is to leave before the others, and
- * makes one of *p in its place; unless the ring has no room for it. */
+ * makes one of *p in its place; unless the log has no room for it. */
 static inline_always void replace(const struct run *r, struct set *s, const struct tags *t, struct entry *p)
 {
 	struct entry *e;

@@ -5,32 +5,21 @@ import (
 	"testing"
 )
 
-// Lines reads as far as it is told, and changes nothing: neither here nor in the registers
-// and the stack of its caller.
+// Lines returns, for any number of elements up to the last one of a slice, and leaves its
+// list as it was. That it fetches what it should only time tells: see BenchmarkObserve of
+// the cache.
 func TestLines(t *testing.T) {
-	type element [128]byte
-	x := make([]element, 1000)
+	x := make([][128]byte, 1000)
 	for n := range 70 {
 		at := make([]uint32, n)
 		for i := range at {
-			at[i] = uint32(i * i % len(x))
+			at[i] = uint32(len(x) - 1 - i*i%len(x))
 		}
-		sum := uint32(0)
-		for _, offset := range []uintptr{0, 64} {
-			before := slices.Clone(at)
-			Lines(x, offset, at)
-			if !slices.Equal(at, before) {
-				t.Fatalf("%d elements: changed", n)
-			}
-			sum += uint32(n)
-		}
-		if sum != 2*uint32(n) {
-			t.Fatalf("%d elements: the caller lost count", n)
-		}
-	}
-	for i := range x {
-		if x[i] != (element{}) {
-			t.Fatalf("element %d was written to", i)
+		before := slices.Clone(at)
+		Lines(x, 0, at)
+		Lines(x, 64, at)
+		if !slices.Equal(at, before) {
+			t.Fatalf("%d elements: changed", n)
 		}
 	}
 }

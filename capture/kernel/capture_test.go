@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -81,7 +82,9 @@ func TestSize(t *testing.T) {
 		{Config{}, 8, 8 << 30, 8192},
 		{Config{}, 256, 64 << 30, 2048},
 		{Config{}, 256, 1 << 30, 256},
-		{Config{Entries: 1 << 20}, 2, 1 << 30, 1 << 20}, // what is asked for is given
+		{Config{Entries: 1 << 20}, 2, 1 << 30, 1 << 20},  // what is asked for is given
+		{Config{Entries: 1 << 20}, 16, 1 << 40, 1 << 20}, // but not all of the logs
+		{Config{Ring: os.Getpagesize()}, 2, 24 << 30, 8192},
 		{Config{Entries: 1000}, 2, 1 << 30, 0},
 		{Config{Entries: 128}, 2, 1 << 30, 0},
 		{Config{Ring: 5000}, 2, 1 << 30, 0},
@@ -90,6 +93,13 @@ func TestSize(t *testing.T) {
 		s, err := newSize(&c.cfg, c.cpus, c.memory)
 		if (err == nil) != (c.entries > 0) || err == nil && s.entries() != c.entries {
 			t.Errorf("%+v, %d CPUs, %d octets: %d entries, %v", c.cfg, c.cpus, c.memory, s.entries(), err)
+		}
+		if err != nil {
+			continue
+		}
+		powers := s.ring&(s.ring-1) == 0 && s.places&(s.places-1) == 0
+		if logs := s.places * logEntry; !powers || s.ring < os.Getpagesize() || storesInOrder && (logs < s.ring || c.cpus*logs > maxLogs) {
+			t.Errorf("%+v, %d CPUs, %d octets: logs of %d, rings of %d", c.cfg, c.cpus, c.memory, logs, s.ring)
 		}
 		if err == nil && c.cfg.Entries == 0 && s.setShift > minShift && s.memory() > c.memory/memoryShare {
 			t.Errorf("%+v, %d CPUs, %d octets: takes %d octets", c.cfg, c.cpus, c.memory, s.memory())

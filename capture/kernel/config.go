@@ -73,8 +73,12 @@ type Config struct {
 	Entries int
 	// Ring is the size of each CPU's log of victims in octets, a power of two, or of its
 	// ring where that has the victims; 0 means eight times what the entries of one
-	// generation take. Beside a log there is a ring of a quarter of its size.
+	// generation take. Beside a log there is a ring of half its size, for fragments and
+	// what else the decoder in user space reads. All logs together take 2 GiB at most.
 	Ring int
+	// ringsOnly has no logs, as where processors do not keep their stores in order; for
+	// tests.
+	ringsOnly bool
 	// MaxFlows is how many flows a generation may have before it is closed early, so
 	// that what is handed over at once does not push everything else out of the flow
 	// cache; 0 sets no bound.

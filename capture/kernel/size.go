@@ -20,17 +20,20 @@ const (
 	maxShift = 18 // a million entries
 	// minFlows is how many flows of one CPU are worth a flip.
 	minFlows = 256
-	// ringShare is how many times the sets of one generation fit into a ring.
-	ringShare = 8
+	// queueShare is how many times the sets of one generation fit into a log, or into a
+	// ring that has the victims too.
+	queueShare = 8
+	// ringShare is how many times the ring beside a log fits into it: what is not a
+	// victim is rarer.
+	ringShare = 2
 	// wakeShare is how often user space is woken while a ring that nobody reads fills up.
-	wakeShare = 4
-	// logShare is how many times the ring fits into the log beside it: what is not a
-	// victim is rare.
-	logShare = 4
+	wakeShare = 8
 	// memoryShare is the part of the host's memory that the whole may take.
 	memoryShare = 64
 	// maxMemory keeps each array below 4 GiB, which old kernels refuse.
 	maxMemory = 4 << 30
+	// maxLogs is how many octets the logs of all CPUs, which are one array, may have.
+	maxLogs = min(maxMemory/2, math.MaxInt/2+1)
 )
 
 // size is how large the maps are.
@@ -47,7 +50,7 @@ func (s *size) entries() int { return s.sets() * bpf.Ways }
 // words is how many words of used one CPU has in one generation.
 func (s *size) words() int { return s.sets() / 64 }
 
-// memory is what the two generations and the rings take, in octets.
+// memory is what the two generations, the logs and the rings take, in octets.
 func (s *size) memory() int64 {
 	return 2*int64(s.cpus)*int64(s.sets())*int64(setSize) + int64(s.cpus)*int64(s.ring+s.places*logEntry)
 }
@@ -71,10 +74,10 @@ func newSize(cfg *Config, cpus int, memory int64) (size, error) {
 	if page := os.Getpagesize(); cfg.Ring != 0 && (cfg.Ring < page || cfg.Ring&(cfg.Ring-1) != 0 || cfg.Ring > 1<<30) {
 		return s, fmt.Errorf("ring of %d octets: want a power of two, %d to %d", cfg.Ring, page, 1<<30)
 	}
-	s.fitRing(cfg)
+	s.fitQueues(cfg)
 	for cfg.Entries == 0 && (s.memory() > memory/memoryShare || s.memory() > maxMemory) && s.setShift > minShift {
 		s.setShift--
-		s.fitRing(cfg)
+		s.fitQueues(cfg)
 	}
 	return s, nil
 }
@@ -91,15 +94,20 @@ func (s *size) wakeAfter(maxFlows int) uint32 {
 	return uint32(max(maxFlows/s.cpus, minFlows))
 }
 
-func (s *size) fitRing(cfg *Config) {
+// fitQueues says how long the logs and the rings are.
+func (s *size) fitQueues(cfg *Config) {
 	s.ring, s.places = cfg.Ring, 0
 	if cfg.Ring == 0 {
-		s.ring = max(ringShare*s.sets()*setSize, 16*os.Getpagesize())
+		s.ring = max(queueShare*s.sets()*setSize, 16*os.Getpagesize())
 	}
-	if storesInOrder && !cfg.Simple {
-		s.places = s.ring / logEntry
-		s.ring = max(s.ring/logShare, min(s.ring, os.Getpagesize()))
+	if !storesInOrder || cfg.Simple || cfg.ringsOnly {
+		return
 	}
+	s.places = s.ring / logEntry
+	for int64(s.cpus)*int64(s.places)*int64(logEntry) > maxLogs {
+		s.places /= 2
+	}
+	s.ring = max(s.places*logEntry/ringShare, os.Getpagesize())
 }
 
 // memory is the host's, in octets.

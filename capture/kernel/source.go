@@ -31,10 +31,10 @@ const (
 // Source hands over what the program counted. One goroutine reads it; Wake may be
 // called by any.
 //
-// It works in rounds. A round takes the producers' positions of all rings, reads
-// each ring up to there, then decodes the snapshots among it in the order of their
+// It works in rounds. A round takes the producers' positions of all logs and rings, reads
+// each up to there, then decodes the snapshots among it in the order of their
 // time. Some rounds close a generation: they begin with a flip, take from the
-// rings what belongs to that generation, and then the half that nobody writes to.
+// queues what belongs to that generation, and then the half that nobody writes to.
 // What a flow did earlier on a CPU is so handed over before what it did later.
 type Source struct {
 	program *program
@@ -45,7 +45,7 @@ type Source struct {
 
 	generation uint32 // that whose records and entries are read now
 	flipped    flow.Time
-	postponed  bool // the flip, by a round that empties the rings
+	postponed  bool // the flip, by a round that empties the logs and rings
 	round      round
 	horizon    flow.Time
 	snapshots  []bpf.ProgramSnapshot // that were read and not decoded
@@ -67,7 +67,7 @@ type Source struct {
 
 var _ capture.Source = (*Source)(nil)
 
-// round is how far a pass over the rings, and the closed half, has come.
+// round is how far a pass over the logs and rings, and the closed half, has come.
 type round struct {
 	underWay bool
 	closing  bool
@@ -75,8 +75,8 @@ type round struct {
 	horizon  flow.Time // that holds once the round is over, if it closes
 	ends     []uintptr // of each ring
 	logEnds  []uint32  // of each log
-	ring     int       // the CPU whose log and ring are read
-	most     uint64    // how full the fullest log or ring was, in 1/256
+	cpu      int       // whose log and ring are read
+	most     uint64    // how full the fullest log or ring was, in parts of full
 	// In the half: the next word of used, the sets of the one before it that are still to
 	// be read, and the entries of the set that is read, with the next one.
 	word    int
@@ -134,13 +134,13 @@ func (s *Source) fill(batch []flow.Packet) (n int, err error) {
 			return 0, err
 		}
 	}
-	if n = s.readRings(batch); n == len(batch) {
+	if n = s.readQueues(batch); n == len(batch) {
 		return n, nil
 	}
 	if s.decodable == 0 {
 		s.order(s.round.closing)
 	}
-	if n += s.decode(batch[n:]); s.decodable > 0 || s.round.ring < len(s.program.rings) || n == len(batch) {
+	if n += s.decode(batch[n:]); s.decodable > 0 || s.round.cpu < s.program.cpus || n == len(batch) {
 		return n, nil
 	}
 	if s.round.closing {
@@ -165,11 +165,11 @@ func (s *Source) begin() error {
 	due := s.stopping || now-s.flipped >= s.length
 	early := !due && now-s.flipped >= flow.Time(MinGeneration) && s.program.isFull(s.generation)
 	r.underWay, r.closing = true, due || early
-	// Nobody reads the rings during a flip, so that they are emptied before, once.
+	// Nobody reads logs and rings during a flip, so that they are emptied before, once.
 	if r.closing && !s.postponed && s.isBehind() {
 		r.closing, s.postponed = false, true
 	}
-	r.began, r.ring, r.most = now, 0, 0
+	r.began, r.cpu, r.most = now, 0, 0
 	r.word, r.sets, r.entries, r.entry = 0, 0, r.entries[:0], 0
 	if r.closing {
 		s.postponed = false
@@ -187,8 +187,9 @@ func (s *Source) begin() error {
 		}
 		s.flipped = s.clock.latest
 	}
-	for i := range s.program.rings {
-		r.ends[i], r.logEnds[i] = s.program.rings[i].end(), s.program.logs[i].end()
+	for i := range s.program.cpus {
+		r.ends[i] = s.program.rings[i].end() // first: a call to wake is for what is in the log already
+		r.logEnds[i] = s.program.logs[i].end()
 	}
 	s.clock.latest = s.clock.now()
 	return nil
@@ -198,29 +199,32 @@ func (s *Source) begin() error {
 func (s *Source) isBehind() bool {
 	for i := range s.program.rings {
 		l, r := &s.program.logs[i], &s.program.rings[i]
-		if s.fullness(i, l.end(), r.end()) > 256/8 {
+		if s.fullness(i, l.end(), r.end()) > full/8 {
 			return true
 		}
 	}
 	return false
 }
 
+// full is the fullness of a log or ring that has no room.
+const full = 256
+
 // fullness is how much is to be read of a CPU's log or ring, whichever is the fuller
-// one, up to these ends: in 1/256 of its size.
+// one, up to these ends: in parts of full.
 func (s *Source) fullness(cpu int, logEnd uint32, ringEnd uintptr) uint64 {
 	l, r := &s.program.logs[cpu], &s.program.rings[cpu]
-	full := uint64(ringEnd-r.at) * 256 / uint64(s.program.ring)
+	most := uint64(ringEnd-r.at) * full / uint64(s.program.ring)
 	if s.program.places > 0 {
-		full = max(full, uint64(logEnd-l.at)*256/uint64(s.program.places))
+		most = max(most, uint64(logEnd-l.at)*full/uint64(s.program.places))
 	}
-	return full
+	return most
 }
 
-// readRings reads the logs and the rings up to the round's ends, or until the batch is
+// readQueues reads the logs and the rings up to the round's ends, or until the batch is
 // full. Where one has reached the next generation no more is read in this round.
-func (s *Source) readRings(batch []flow.Packet) (n int) {
-	for ; s.round.ring < len(s.program.rings); s.round.ring++ {
-		at := s.round.ring
+func (s *Source) readQueues(batch []flow.Packet) (n int) {
+	for ; s.round.cpu < s.program.cpus; s.round.cpu++ {
+		at := s.round.cpu
 		s.round.most = max(s.round.most, s.fullness(at, s.round.logEnds[at], s.round.ends[at]))
 		if n += s.readLog(&s.program.logs[at], s.round.logEnds[at], batch[n:]); n == len(batch) {
 			return n
@@ -437,12 +441,12 @@ func (s *Source) FirstLevel() capture.FirstLevelState {
 }
 
 // wait returns when the program wakes us, at a Wake, or when it is time for the next
-// round: after pollTimeout, or sooner where the last one found a ring so full that
+// round: after pollTimeout, or sooner where the last one found a queue so full that
 // it would overflow until then.
 func (s *Source) wait() error {
 	timeout := min(pollTimeout, time.Duration(s.flipped+s.length-s.clock.now()))
-	if full := s.round.most * 4 / 256; full > 0 {
-		timeout = min(timeout, pollTimeout/time.Duration(full+1))
+	if quarters := s.round.most * 4 / full; quarters > 0 {
+		timeout = min(timeout, pollTimeout/time.Duration(quarters+1))
 	}
 	if timeout <= 0 {
 		return nil

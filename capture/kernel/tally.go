@@ -137,7 +137,7 @@ func (s *Source) retire(place uint16, free func(place uint16)) {
 	s.retired = append(s.retired, retired{place, s.flips, free})
 }
 
-// freeRetired takes the places of which nothing is left in the cache or the rings: two
+// freeRetired takes the places of which nothing is left in the cache, the logs or the rings: two
 // flips came after their hooks were gone, and each waited for the runs of before.
 func (s *Source) freeRetired() {
 	s.retired = slices.DeleteFunc(s.retired, func(r retired) bool {
@@ -173,7 +173,7 @@ func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
 		}
 	}
 	s.addContent(&at)
-	s.addRings(&at)
+	s.addQueues(&at)
 	for _, t := range s.tallies.gone {
 		c = append(c, t.Counters)
 	}
@@ -214,8 +214,8 @@ func (s *Source) eachEntry(f func(*bpf.ProgramEntry)) {
 	}
 }
 
-// addRings adds what waits in the logs and the rings, and the snapshots that wait to be decoded.
-func (s *Source) addRings(at *[bpf.Interfaces]*capture.Counters) {
+// addQueues adds what waits in the logs and the rings, and the snapshots that wait to be decoded.
+func (s *Source) addQueues(at *[bpf.Interfaces]*capture.Counters) {
 	for i := s.decoded; i < len(s.snapshots); i++ {
 		if c := at[s.snapshots[i].Interface%bpf.Interfaces]; c != nil {
 			c.InRing++
