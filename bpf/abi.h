@@ -76,7 +76,7 @@ struct cpu {
 	__u32 half;      /* of the run that is under way */
 	__u32 sampler; /* frames to go in the sampling interval */
 	__u32 chosen;  /* the value of sampler at which a frame is chosen */
-	__u32 filled;  /* octets put into the log and the ring since user space was woken by them */
+	__u32 filled;  /* octets put into the ring since user space was woken by them */
 	__u32 logged;  /* entries put into the log, modulo 2^32 */
 	__u32 spare[7];
 

@@ -31,7 +31,7 @@ const volatile __u32 legacy = 0;
 const volatile __u32 sample_interval = 0;
 const volatile __u32 sample_random = 0;
 
-/* User space is woken each time that so many octets were put into a CPU's log and ring. */
+/* User space is woken each time that so many octets were put into a CPU's ring. */
 const volatile __u32 wake_octets = 0;
 
 /* When user space was last alive: the low 32 bits of jiffies. It is looked at under
@@ -114,21 +114,15 @@ static inline_always void *find_ring(__u32 cpu)
 	return bpf_map_lookup_elem(&rings, &cpu);
 }
 
-/* is_much says whether user space is to be woken, now that octets more are in the log or
- * the ring. */
-static inline_always int is_much(const struct run *r, __u32 octets)
+/* wakeup returns the flags to submit a record with, for which octets of the ring were
+ * reserved. */
+static inline_always __u64 wakeup(const struct run *r, __u32 octets)
 {
 	r->state->filled += octets;
 	if (r->state->filled < wake_octets)
-		return 0;
+		return BPF_RB_NO_WAKEUP;
 	r->state->filled = 0;
-	return 1;
-}
-
-/* wakeup returns the flags to submit a record with, for which octets were reserved. */
-static inline_always __u64 wakeup(const struct run *r, __u32 octets)
-{
-	return is_much(r, octets) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return BPF_RB_FORCE_WAKEUP;
 }
 
 /* push hands an entry to user space, and says whether there was room for it. */

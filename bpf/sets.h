@@ -93,16 +93,17 @@ static inline_always void count_flow(const struct run *r)
 		wake(r);
 }
 
-/* let_go hands an entry to user space, and says whether there was room for it. */
+/* let_go hands an entry to user space, and says whether there was room for it. User space
+ * is woken when a quarter of the log waits for it, and at each further one. */
 static inline_always int let_go(const struct run *r, const struct entry *e)
 {
 	struct cpu *state = r->state;
-	__u32 at = state->logged, index;
+	__u32 at = state->logged, waiting = at - *(volatile __u32 *)&state->taken, index;
 	struct entry *place;
 
 	if (!log_places)
 		return push(r, e);
-	if (at - *(volatile __u32 *)&state->taken >= log_places)
+	if (waiting >= log_places)
 		return 0;
 	index = r->cpu * log_places + (at & (log_places - 1));
 	place = bpf_map_lookup_elem(&logs, &index);
@@ -112,7 +113,7 @@ static inline_always int let_go(const struct run *r, const struct entry *e)
 	place->generation = r->half != 0;
 	asm volatile("" ::: "memory");
 	*(volatile __u32 *)&state->logged = at + 1;
-	if (is_much(r, sizeof(*e)))
+	if (!((waiting + 1) & (log_places / 4 - 1)))
 		wake(r);
 	return 1;
 }

@@ -27,7 +27,7 @@ const (
 	// victim is rarer.
 	ringShare = 2
 	// wakeShare is how often user space is woken while a ring that nobody reads fills up.
-	wakeShare = 8
+	wakeShare = 4
 	// memoryShare is the part of the host's memory that the whole may take.
 	memoryShare = 64
 	// maxMemory keeps each array below 4 GiB, which old kernels refuse.

@@ -188,7 +188,7 @@ func (s *Source) begin() error {
 		s.flipped = s.clock.latest
 	}
 	for i := range s.program.cpus {
-		r.ends[i] = s.program.rings[i].end() // first: a call to wake is for what is in the log already
+		r.ends[i] = s.program.rings[i].end() // first: a call to look is for what is in the log already
 		r.logEnds[i] = s.program.logs[i].end()
 	}
 	s.clock.latest = s.clock.now()

@@ -23,7 +23,8 @@ var firstLevel = []Mutation{
 	// The cache.
 	{"bpf/sets.h", "return !((e->ports ^ p->ports) | (e->src[0] ^ p->src[0]) |", "return !((e->ports ^ p->ports) |", kernel, "TestSimpleAgrees"},
 	{"bpf/sets.h", "if (!let_go(r, e)) {", "if (!let_go(r, e) && 0) {", kernel, tiny},
-	{"bpf/sets.h", "if (at - *(volatile __u32 *)&state->taken >= log_places)", "if (0)", kernel, tiny},
+	{"bpf/sets.h", "if (waiting >= log_places)", "if (0)", kernel, tiny},
+	{"bpf/sets.h", "if (!((waiting + 1) & (log_places / 4 - 1)))", "if (0)", kernel, "TestRingWakes"},
 	{"bpf/sets.h", "place->generation = r->half != 0;", "place->generation = 0;", kernel, "TestGenerationsInOrder"},
 	{"bpf/sets.h", "(at & (log_places - 1))", "(at & (log_places / 2 - 1))", kernel, tiny},
 	{"bpf/sets.h", "if (p->tcp_flags & SYN && e->tcp_flags & (FIN | RST) && let_go(r, e)) {", "if (0) {", kernel, "TestReusedPortPair"},
@@ -34,7 +35,7 @@ var firstLevel = []Mutation{
 	{"bpf/cacheflow.c", "ADD(r, observed, 1);", "", kernel, tiny},
 	{"bpf/cacheflow.c", "e->octets += p->octets;", "e->octets += p->packets;", kernel, "TestNestedRun"},
 	{"bpf/cacheflow.c", "\tif (unlikely(state->busy))\n\t\treturn 1;", "", kernel, "TestNestedRun"},
-	{"bpf/cacheflow.c", "r->state->filled = 0;\n\treturn 1;", "r->state->filled = 0;\n\treturn 0;", kernel, "TestRingWakes"},
+	{"bpf/cacheflow.c", "return BPF_RB_FORCE_WAKEUP;", "return BPF_RB_NO_WAKEUP;", kernel, "TestRingWakes"},
 	{"bpf/cacheflow.c", "- heartbeat + legacy > 2 * legacy", "> heartbeat + legacy", kernel, "TestHeartbeat"},
 
 	// The drain.
