@@ -203,7 +203,7 @@ func ringWakes(t *testing.T, cfg Config) {
 }
 
 // A generation with as many flows as the flow cache can take at once is closed before its
-// time, whether the rings are empty or not; one with fewer is not.
+// time, whether the logs are empty or not; one with fewer is not.
 func TestEarlyFlip(t *testing.T) {
 	defer pin(t, 0)()
 	for name, c := range map[string]struct {
