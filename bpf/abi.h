@@ -16,30 +16,41 @@ struct tags {
 	__u16 spare;
 };
 
-/* An entry of the first-level cache is a flow of one generation on one CPU: two
- * cache lines. The first 44 octets are flow.Key as Go lays it out, but for the byte
- * order of the ports. An entry whose packets are 0 is free, whatever else is in it. */
+/* A flow of one generation on one CPU is in the first-level cache in two parts, a cache
+ * line each, which lie in maps of their own. The entry is all of it that most packets
+ * touch. One whose packets are 0 is free, whatever else is in it. */
 struct entry {
-	__u64 src[2]; /* in network byte order; IPv4 in the first four octets, zeros behind */
-	__u64 dst[2];
+	__u64 src; /* in network byte order; IPv4 in the first four octets, zeros behind */
+	__u64 dst;
 	__u64 ports;   /* source and destination port in network byte order, input interface */
 	__u32 kind;    /* protocol, ToS, IP version, direction: an octet each */
 	__u32 packets; /* on the wire: the segments of a super-packet */
 	__u64 octets;  /* IP total lengths */
 	__u32 first;   /* jiffies, the low 32 bits */
 	__u32 last;
-
-	__u32 frames; /* that is, sk_buffs */
 	__u32 egress; /* ifindex; 0 until the egress hook has noted it */
 	__u32 min_length, max_length;
-	struct tags tags;
-	__u32 flow_label;
 	__u16 tcp_flags; /* in network byte order */
 	__u8 min_ttl, max_ttl;
+};
+
+/* The details are what the making of an entry writes, and packets that are rarer. */
+struct details {
+	__u64 src_rest; /* the second halves of IPv6 addresses */
+	__u64 dst_rest;
+	__u32 merged; /* by how many there are more packets than frames (sk_buffs) */
+	__u32 before; /* in a log only: the position of one that passed by before it */
+	struct tags tags;
+	__u32 flow_label;
 	__u8 dst_mac[6], src_mac[6];
-	__u32 interface; /* the observing interface's place in counts */
-	__u32 other_host; /* of frames: addressed to another host */
+	__u32 interface;  /* the observing interface's place in counts */
 	__u32 generation; /* in a log only: that which it left */
+};
+
+/* Both, as they leave. */
+struct flow {
+	struct entry entry;
+	struct details details;
 };
 
 #define WAYS 4
@@ -47,6 +58,10 @@ struct entry {
 /* A set is what a hash selects. */
 struct set {
 	struct entry way[WAYS];
+};
+
+struct set_details {
+	struct details way[WAYS];
 };
 
 #define INTERFACES 256
@@ -57,12 +72,13 @@ struct counters {
 	__u64 observed; /* frames: the first that is counted */
 	__u64 metered_packets; /* of what the program has read itself, lost or not */
 	__u64 metered_octets;
+	__u64 other_host;  /* frames: addressed to another host, of those that were chosen */
 	__u64 sampled_out; /* frames: not chosen */
 	__u64 ignored;  /* frames: not IP */
 	__u64 handed;   /* frames: handed over as snapshots */
 	__u64 lost;     /* frames: there was no room for them in the log or the ring */
 	__u64 lost_packets, lost_octets; /* of lost: what had been read, unlike snapshots */
-	__u64 spare[7];
+	__u64 spare[6];
 };
 
 #define CPUS 1024
@@ -118,7 +134,7 @@ struct record {
 
 struct victim {
 	struct record head;
-	struct entry entry;
+	struct flow flow;
 };
 
 #define SNAP 256
@@ -134,7 +150,7 @@ struct snapshot {
 	__u16 gso_size;
 	__u16 captured; /* octets in data */
 	__u16 interface;
-	__u8 has_tag, raw, direction, other_host;
-	__u16 spare;
+	__u8 has_tag, raw, direction;
+	__u8 spare[3];
 	__u8 data[SNAP];
 };

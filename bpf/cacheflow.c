@@ -125,8 +125,8 @@ static inline_always __u64 wakeup(const struct run *r, __u32 octets)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* push hands an entry to user space, and says whether there was room for it. */
-static inline_always int push(const struct run *r, const struct entry *e)
+/* push hands a flow to user space, and says whether there was room for it. */
+static inline_always int push(const struct run *r, const struct entry *e, const struct details *d)
 {
 	struct victim *v;
 	void *ring = find_ring(r->cpu);
@@ -138,7 +138,8 @@ static inline_always int push(const struct run *r, const struct entry *e)
 		return 0;
 	v->head.kind = RECORD_VICTIM;
 	v->head.generation = r->half != 0;
-	__builtin_memcpy(&v->entry, e, sizeof(*e));
+	v->flow.entry = *e;
+	v->flow.details = *d;
 	bpf_ringbuf_submit(v, wakeup(r, sizeof(*v)));
 	return 1;
 }
@@ -187,8 +188,7 @@ static inline_always void hand(const struct run *r)
 	s->interface = r->device->interface;
 	s->raw = (r->device->flags & DEVICE_RAW) != 0;
 	s->direction = r->direction;
-	s->other_host = r->pkt_type == PACKET_OTHERHOST;
-	s->spare = 0;
+	__builtin_memset(s->spare, 0, sizeof(s->spare));
 	captured = mask(captured - 1, SNAP - 1) + 1;
 	s->captured = captured;
 	if (bpf_skb_load_bytes(skb, 0, s->data, captured))
@@ -197,11 +197,11 @@ static inline_always void hand(const struct run *r)
 	bpf_ringbuf_submit(s, wakeup(r, sizeof(*s)));
 }
 
-static inline_always void lose(const struct run *r, const struct entry *p)
+static inline_always void lose(const struct run *r, const struct flow *p)
 {
 	ADD(r, lost, 1);
-	ADD(r, lost_packets, p->packets);
-	ADD(r, lost_octets, p->octets);
+	ADD(r, lost_packets, p->entry.packets);
+	ADD(r, lost_octets, p->entry.octets);
 }
 
 static inline_always void join(struct entry *e, const struct entry *p, __u32 jiffies)
@@ -209,9 +209,6 @@ static inline_always void join(struct entry *e, const struct entry *p, __u32 jif
 	e->packets += p->packets;
 	e->octets += p->octets;
 	e->last = jiffies;
-	e->frames++;
-	if (p->other_host)
-		e->other_host++;
 	e->tcp_flags |= p->tcp_flags;
 	if (p->min_length < e->min_length)
 		e->min_length = p->min_length;
@@ -223,12 +220,18 @@ static inline_always void join(struct entry *e, const struct entry *p, __u32 jif
 		e->max_ttl = p->max_ttl;
 }
 
-/* complete fills in the rest of an entry that is to be made. */
-static inline_always void complete(const struct run *r, const struct tags *t, struct entry *p)
+/* begins_anew says whether a packet opens a connection by the key of one that has ended,
+ * which it does not join. */
+static inline_always int begins_anew(const struct entry *e, const struct flow *p)
 {
-	p->first = p->last = r->jiffies;
-	p->frames = 1;
-	p->egress = r->output;
+	return p->entry.tcp_flags & SYN && e->tcp_flags & (FIN | RST);
+}
+
+/* complete fills in the rest of a flow that is to be made. */
+static inline_always void complete(const struct run *r, const struct tags *t, struct flow *p)
+{
+	p->entry.first = p->entry.last = r->jiffies;
+	p->entry.egress = r->output;
 	fill_link(r->skb, r->device, t, p);
 }
 
@@ -258,11 +261,11 @@ static inline_always void leave(struct cpu *state)
 }
 
 /* begin fills in what of the key is known before the frame is read. */
-static inline_always void begin(const struct run *r, __u8 direction, struct entry *p)
+static inline_always void begin(const struct run *r, __u8 direction, struct flow *p)
 {
-	p->ports = second_half(r->input);
-	p->kind = direction_of(direction);
-	p->src[1] = p->dst[1] = 0;
+	p->entry.ports = second_half(r->input);
+	p->entry.kind = direction_of(direction);
+	p->details.src_rest = p->details.dst_rest = 0;
 }
 
 /* is_chosen says whether the sampler lets the frame pass. Nested runs share it with the
@@ -283,7 +286,7 @@ static inline_always void meter(struct run *r)
 {
 	__u32 at = (r->cpu * 2 + r->nested) * INTERFACES + r->device->interface;
 	struct tags tags = {};
-	struct entry p;
+	struct flow p;
 
 	r->counters = bpf_map_lookup_elem(&counts, &at);
 	if (unlikely(!r->counters))
@@ -293,8 +296,9 @@ static inline_always void meter(struct run *r)
 		ADD(r, sampled_out, 1);
 		return;
 	}
+	if (r->pkt_type == PACKET_OTHERHOST)
+		ADD(r, other_host, 1);
 	begin(r, r->direction, &p);
-	p.other_host = r->pkt_type == PACKET_OTHERHOST;
 	switch (read_frame(r->skb, r->device, &p, &tags)) {
 	case NOT_IP:
 		ADD(r, ignored, 1);
@@ -305,14 +309,14 @@ static inline_always void meter(struct run *r)
 	case READ:
 		break;
 	}
-	ADD(r, metered_packets, p.packets);
-	ADD(r, metered_octets, p.octets);
+	ADD(r, metered_packets, p.entry.packets);
+	ADD(r, metered_octets, p.entry.octets);
 	if (!r->nested) {
 		observe(r, &tags, &p);
 		return;
 	}
 	complete(r, &tags, &p);
-	if (!push(r, &p))
+	if (!push(r, &p.entry, &p.details))
 		lose(r, &p);
 }
 
@@ -320,7 +324,7 @@ static inline_always void meter(struct run *r)
 static inline_always void remark(struct run *r)
 {
 	struct tags tags = {};
-	struct entry p;
+	struct flow p;
 
 	if (r->nested)
 		return;

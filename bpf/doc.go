@@ -10,7 +10,7 @@ package bpf
 // to judge the others by. That for PREEMPT_RT takes a CPU's partition by an atomic exchange, which
 // kernels before 5.12 do not know in BPF.
 
-//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -go-package bpf -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu" -type tags -type entry -type set -type counters -type record -type victim -type snapshot -type device_flag -type record_kind Program cacheflow.c
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -go-package bpf -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu" -type tags -type entry -type details -type flow -type set -type set_details -type counters -type record -type victim -type snapshot -type device_flag -type record_kind Program cacheflow.c
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -go-package bpf -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu -DREALTIME" Realtime cacheflow.c
 //go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel,bpfeb -go-package bpf -cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu -DSIMPLE" -type simple_key Simple cacheflow.c
 

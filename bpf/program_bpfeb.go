@@ -18,13 +18,14 @@ type ProgramCounters struct {
 	Observed       uint64
 	MeteredPackets uint64
 	MeteredOctets  uint64
+	OtherHost      uint64
 	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
 	Lost           uint64
 	LostPackets    uint64
 	LostOctets     uint64
-	Spare          [7]uint64
+	Spare          [6]uint64
 }
 
 type ProgramCpu struct {
@@ -40,6 +41,20 @@ type ProgramCpu struct {
 	Spare    [7]uint32
 	Taken    uint32
 	Spare2   [15]uint32
+}
+
+type ProgramDetails struct {
+	_          structs.HostLayout
+	SrcRest    uint64
+	DstRest    uint64
+	Merged     uint32
+	Before     uint32
+	Tags       ProgramTags
+	FlowLabel  uint32
+	DstMac     [6]uint8
+	SrcMac     [6]uint8
+	Interface  uint32
+	Generation uint32
 }
 
 type ProgramDevice struct {
@@ -60,29 +75,32 @@ const (
 )
 
 type ProgramEntry struct {
-	_          structs.HostLayout
-	Src        [2]uint64
-	Dst        [2]uint64
-	Ports      uint64
-	Kind       uint32
-	Packets    uint32
-	Octets     uint64
-	First      uint32
-	Last       uint32
-	Frames     uint32
-	Egress     uint32
-	MinLength  uint32
-	MaxLength  uint32
-	Tags       ProgramTags
-	FlowLabel  uint32
-	TcpFlags   uint16
-	MinTtl     uint8
-	MaxTtl     uint8
-	DstMac     [6]uint8
-	SrcMac     [6]uint8
-	Interface  uint32
-	OtherHost  uint32
-	Generation uint32
+	_         structs.HostLayout
+	Src       uint64
+	Dst       uint64
+	Ports     uint64
+	Kind      uint32
+	Packets   uint32
+	Octets    uint64
+	First     uint32
+	Last      uint32
+	Egress    uint32
+	MinLength uint32
+	MaxLength uint32
+	TcpFlags  uint16
+	MinTtl    uint8
+	MaxTtl    uint8
+}
+
+type ProgramFlow struct {
+	_       structs.HostLayout
+	Entry   ProgramEntry
+	Details ProgramDetails
+}
+
+type ProgramPassed struct {
+	_    structs.HostLayout
+	Last [256]uint32
 }
 
 type ProgramRecord struct {
@@ -104,6 +122,11 @@ type ProgramSet struct {
 	Way [4]ProgramEntry
 }
 
+type ProgramSetDetails struct {
+	_   structs.HostLayout
+	Way [4]ProgramDetails
+}
+
 type ProgramSnapshot struct {
 	_         structs.HostLayout
 	Head      ProgramRecord
@@ -120,8 +143,7 @@ type ProgramSnapshot struct {
 	HasTag    uint8
 	Raw       uint8
 	Direction uint8
-	OtherHost uint8
-	Spare     uint16
+	Spare     [3]uint8
 	Data      [256]uint8
 }
 
@@ -135,9 +157,9 @@ type ProgramTags struct {
 }
 
 type ProgramVictim struct {
-	_     structs.HostLayout
-	Head  ProgramRecord
-	Entry ProgramEntry
+	_    structs.HostLayout
+	Head ProgramRecord
+	Flow ProgramFlow
 }
 
 // Names of all BPF objects in the ELF.
@@ -146,9 +168,11 @@ type ProgramVictim struct {
 const (
 	ProgramMapCounts            = "counts"
 	ProgramMapLogs              = "logs"
+	ProgramMapPassedBy          = "passed_by"
 	ProgramMapRings             = "rings"
 	ProgramMapSets              = "sets"
-	ProgramMapUsed              = "used"
+	ProgramMapSetsDetails       = "sets_details"
+	ProgramMapSetsTags          = "sets_tags"
 	ProgramProgCacheflowEgress  = "cacheflow_egress"
 	ProgramProgCacheflowIngress = "cacheflow_ingress"
 	ProgramProgCacheflowJiffies = "cacheflow_jiffies"
@@ -157,6 +181,7 @@ const (
 	ProgramVarHalf              = "half"
 	ProgramVarHeartbeat         = "heartbeat"
 	ProgramVarLegacy            = "legacy"
+	ProgramVarLogOpen           = "log_open"
 	ProgramVarLogPlaces         = "log_places"
 	ProgramVarSampleInterval    = "sample_interval"
 	ProgramVarSampleRandom      = "sample_random"
@@ -218,11 +243,13 @@ type ProgramProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProgramMapSpecs struct {
-	Counts *ebpf.MapSpec `ebpf:"counts"`
-	Logs   *ebpf.MapSpec `ebpf:"logs"`
-	Rings  *ebpf.MapSpec `ebpf:"rings"`
-	Sets   *ebpf.MapSpec `ebpf:"sets"`
-	Used   *ebpf.MapSpec `ebpf:"used"`
+	Counts      *ebpf.MapSpec `ebpf:"counts"`
+	Logs        *ebpf.MapSpec `ebpf:"logs"`
+	PassedBy    *ebpf.MapSpec `ebpf:"passed_by"`
+	Rings       *ebpf.MapSpec `ebpf:"rings"`
+	Sets        *ebpf.MapSpec `ebpf:"sets"`
+	SetsDetails *ebpf.MapSpec `ebpf:"sets_details"`
+	SetsTags    *ebpf.MapSpec `ebpf:"sets_tags"`
 }
 
 // ProgramVariableSpecs contains global variables before they are loaded into the kernel.
@@ -234,6 +261,7 @@ type ProgramVariableSpecs struct {
 	Half           *ebpf.VariableSpec `ebpf:"half"`
 	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
+	LogOpen        *ebpf.VariableSpec `ebpf:"log_open"`
 	LogPlaces      *ebpf.VariableSpec `ebpf:"log_places"`
 	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
@@ -264,20 +292,24 @@ func (o *ProgramObjects) Close() error {
 //
 // It can be passed to LoadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProgramMaps struct {
-	Counts *ebpf.Map `ebpf:"counts"`
-	Logs   *ebpf.Map `ebpf:"logs"`
-	Rings  *ebpf.Map `ebpf:"rings"`
-	Sets   *ebpf.Map `ebpf:"sets"`
-	Used   *ebpf.Map `ebpf:"used"`
+	Counts      *ebpf.Map `ebpf:"counts"`
+	Logs        *ebpf.Map `ebpf:"logs"`
+	PassedBy    *ebpf.Map `ebpf:"passed_by"`
+	Rings       *ebpf.Map `ebpf:"rings"`
+	Sets        *ebpf.Map `ebpf:"sets"`
+	SetsDetails *ebpf.Map `ebpf:"sets_details"`
+	SetsTags    *ebpf.Map `ebpf:"sets_tags"`
 }
 
 func (m *ProgramMaps) Close() error {
 	return _ProgramClose(
 		m.Counts,
 		m.Logs,
+		m.PassedBy,
 		m.Rings,
 		m.Sets,
-		m.Used,
+		m.SetsDetails,
+		m.SetsTags,
 	)
 }
 
@@ -290,6 +322,7 @@ type ProgramVariables struct {
 	Half           *ebpf.Variable `ebpf:"half"`
 	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy         *ebpf.Variable `ebpf:"legacy"`
+	LogOpen        *ebpf.Variable `ebpf:"log_open"`
 	LogPlaces      *ebpf.Variable `ebpf:"log_places"`
 	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`

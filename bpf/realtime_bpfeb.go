@@ -18,13 +18,14 @@ type RealtimeCounters struct {
 	Observed       uint64
 	MeteredPackets uint64
 	MeteredOctets  uint64
+	OtherHost      uint64
 	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
 	Lost           uint64
 	LostPackets    uint64
 	LostOctets     uint64
-	Spare          [7]uint64
+	Spare          [6]uint64
 }
 
 type RealtimeCpu struct {
@@ -49,42 +50,95 @@ type RealtimeDevice struct {
 	Interface uint16
 }
 
-type RealtimeEntry struct {
-	_         structs.HostLayout
-	Src       [2]uint64
-	Dst       [2]uint64
-	Ports     uint64
-	Kind      uint32
-	Packets   uint32
-	Octets    uint64
-	First     uint32
-	Last      uint32
-	Frames    uint32
-	Egress    uint32
-	MinLength uint32
-	MaxLength uint32
-	Tags      struct {
-		_            structs.HostLayout
-		Vlan         uint16
-		CustomerVlan uint16
-		Mpls         [3][3]uint8
-		MplsDepth    uint8
-		Spare        uint16
+type RealtimeFlow struct {
+	_     structs.HostLayout
+	Entry struct {
+		_         structs.HostLayout
+		Src       uint64
+		Dst       uint64
+		Ports     uint64
+		Kind      uint32
+		Packets   uint32
+		Octets    uint64
+		First     uint32
+		Last      uint32
+		Egress    uint32
+		MinLength uint32
+		MaxLength uint32
+		TcpFlags  uint16
+		MinTtl    uint8
+		MaxTtl    uint8
 	}
-	FlowLabel  uint32
-	TcpFlags   uint16
-	MinTtl     uint8
-	MaxTtl     uint8
-	DstMac     [6]uint8
-	SrcMac     [6]uint8
-	Interface  uint32
-	OtherHost  uint32
-	Generation uint32
+	Details struct {
+		_       structs.HostLayout
+		SrcRest uint64
+		DstRest uint64
+		Merged  uint32
+		Before  uint32
+		Tags    struct {
+			_            structs.HostLayout
+			Vlan         uint16
+			CustomerVlan uint16
+			Mpls         [3][3]uint8
+			MplsDepth    uint8
+			Spare        uint16
+		}
+		FlowLabel  uint32
+		DstMac     [6]uint8
+		SrcMac     [6]uint8
+		Interface  uint32
+		Generation uint32
+	}
+}
+
+type RealtimePassed struct {
+	_    structs.HostLayout
+	Last [256]uint32
 }
 
 type RealtimeSet struct {
 	_   structs.HostLayout
-	Way [4]RealtimeEntry
+	Way [4]struct {
+		_         structs.HostLayout
+		Src       uint64
+		Dst       uint64
+		Ports     uint64
+		Kind      uint32
+		Packets   uint32
+		Octets    uint64
+		First     uint32
+		Last      uint32
+		Egress    uint32
+		MinLength uint32
+		MaxLength uint32
+		TcpFlags  uint16
+		MinTtl    uint8
+		MaxTtl    uint8
+	}
+}
+
+type RealtimeSetDetails struct {
+	_   structs.HostLayout
+	Way [4]struct {
+		_       structs.HostLayout
+		SrcRest uint64
+		DstRest uint64
+		Merged  uint32
+		Before  uint32
+		Tags    struct {
+			_            structs.HostLayout
+			Vlan         uint16
+			CustomerVlan uint16
+			Mpls         [3][3]uint8
+			MplsDepth    uint8
+			Spare        uint16
+		}
+		FlowLabel  uint32
+		DstMac     [6]uint8
+		SrcMac     [6]uint8
+		Interface  uint32
+		Generation uint32
+	}
 }
 
 // Names of all BPF objects in the ELF.
@@ -93,9 +147,11 @@ type RealtimeSet struct {
 const (
 	RealtimeMapCounts            = "counts"
 	RealtimeMapLogs              = "logs"
+	RealtimeMapPassedBy          = "passed_by"
 	RealtimeMapRings             = "rings"
 	RealtimeMapSets              = "sets"
-	RealtimeMapUsed              = "used"
+	RealtimeMapSetsDetails       = "sets_details"
+	RealtimeMapSetsTags          = "sets_tags"
 	RealtimeProgCacheflowEgress  = "cacheflow_egress"
 	RealtimeProgCacheflowIngress = "cacheflow_ingress"
 	RealtimeProgCacheflowJiffies = "cacheflow_jiffies"
@@ -104,6 +160,7 @@ const (
 	RealtimeVarHalf              = "half"
 	RealtimeVarHeartbeat         = "heartbeat"
 	RealtimeVarLegacy            = "legacy"
+	RealtimeVarLogOpen           = "log_open"
 	RealtimeVarLogPlaces         = "log_places"
 	RealtimeVarSampleInterval    = "sample_interval"
 	RealtimeVarSampleRandom      = "sample_random"
@@ -165,11 +222,13 @@ type RealtimeProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RealtimeMapSpecs struct {
-	Counts *ebpf.MapSpec `ebpf:"counts"`
-	Logs   *ebpf.MapSpec `ebpf:"logs"`
-	Rings  *ebpf.MapSpec `ebpf:"rings"`
-	Sets   *ebpf.MapSpec `ebpf:"sets"`
-	Used   *ebpf.MapSpec `ebpf:"used"`
+	Counts      *ebpf.MapSpec `ebpf:"counts"`
+	Logs        *ebpf.MapSpec `ebpf:"logs"`
+	PassedBy    *ebpf.MapSpec `ebpf:"passed_by"`
+	Rings       *ebpf.MapSpec `ebpf:"rings"`
+	Sets        *ebpf.MapSpec `ebpf:"sets"`
+	SetsDetails *ebpf.MapSpec `ebpf:"sets_details"`
+	SetsTags    *ebpf.MapSpec `ebpf:"sets_tags"`
 }
 
 // RealtimeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -181,6 +240,7 @@ type RealtimeVariableSpecs struct {
 	Half           *ebpf.VariableSpec `ebpf:"half"`
 	Heartbeat      *ebpf.VariableSpec `ebpf:"heartbeat"`
 	Legacy         *ebpf.VariableSpec `ebpf:"legacy"`
+	LogOpen        *ebpf.VariableSpec `ebpf:"log_open"`
 	LogPlaces      *ebpf.VariableSpec `ebpf:"log_places"`
 	SampleInterval *ebpf.VariableSpec `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.VariableSpec `ebpf:"sample_random"`
@@ -211,20 +271,24 @@ func (o *RealtimeObjects) Close() error {
 //
 // It can be passed to LoadRealtimeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RealtimeMaps struct {
-	Counts *ebpf.Map `ebpf:"counts"`
-	Logs   *ebpf.Map `ebpf:"logs"`
-	Rings  *ebpf.Map `ebpf:"rings"`
-	Sets   *ebpf.Map `ebpf:"sets"`
-	Used   *ebpf.Map `ebpf:"used"`
+	Counts      *ebpf.Map `ebpf:"counts"`
+	Logs        *ebpf.Map `ebpf:"logs"`
+	PassedBy    *ebpf.Map `ebpf:"passed_by"`
+	Rings       *ebpf.Map `ebpf:"rings"`
+	Sets        *ebpf.Map `ebpf:"sets"`
+	SetsDetails *ebpf.Map `ebpf:"sets_details"`
+	SetsTags    *ebpf.Map `ebpf:"sets_tags"`
 }
 
 func (m *RealtimeMaps) Close() error {
 	return _RealtimeClose(
 		m.Counts,
 		m.Logs,
+		m.PassedBy,
 		m.Rings,
 		m.Sets,
-		m.Used,
+		m.SetsDetails,
+		m.SetsTags,
 	)
 }
 
@@ -237,6 +301,7 @@ type RealtimeVariables struct {
 	Half           *ebpf.Variable `ebpf:"half"`
 	Heartbeat      *ebpf.Variable `ebpf:"heartbeat"`
 	Legacy         *ebpf.Variable `ebpf:"legacy"`
+	LogOpen        *ebpf.Variable `ebpf:"log_open"`
 	LogPlaces      *ebpf.Variable `ebpf:"log_places"`
 	SampleInterval *ebpf.Variable `ebpf:"sample_interval"`
 	SampleRandom   *ebpf.Variable `ebpf:"sample_random"`

@@ -18,13 +18,14 @@ type SimpleCounters struct {
 	Observed       uint64
 	MeteredPackets uint64
 	MeteredOctets  uint64
+	OtherHost      uint64
 	SampledOut     uint64
 	Ignored        uint64
 	Handed         uint64
 	Lost           uint64
 	LostPackets    uint64
 	LostOctets     uint64
-	Spare          [7]uint64
+	Spare          [6]uint64
 }
 
 type SimpleCpu struct {
@@ -49,37 +50,45 @@ type SimpleDevice struct {
 	Interface uint16
 }
 
-type SimpleEntry struct {
-	_         structs.HostLayout
-	Src       [2]uint64
-	Dst       [2]uint64
-	Ports     uint64
-	Kind      uint32
-	Packets   uint32
-	Octets    uint64
-	First     uint32
-	Last      uint32
-	Frames    uint32
-	Egress    uint32
-	MinLength uint32
-	MaxLength uint32
-	Tags      struct {
-		_            structs.HostLayout
-		Vlan         uint16
-		CustomerVlan uint16
-		Mpls         [3][3]uint8
-		MplsDepth    uint8
-		Spare        uint16
+type SimpleFlow struct {
+	_     structs.HostLayout
+	Entry struct {
+		_         structs.HostLayout
+		Src       uint64
+		Dst       uint64
+		Ports     uint64
+		Kind      uint32
+		Packets   uint32
+		Octets    uint64
+		First     uint32
+		Last      uint32
+		Egress    uint32
+		MinLength uint32
+		MaxLength uint32
+		TcpFlags  uint16
+		MinTtl    uint8
+		MaxTtl    uint8
 	}
-	FlowLabel  uint32
-	TcpFlags   uint16
-	MinTtl     uint8
-	MaxTtl     uint8
-	DstMac     [6]uint8
-	SrcMac     [6]uint8
-	Interface  uint32
-	OtherHost  uint32
-	Generation uint32
+	Details struct {
+		_       structs.HostLayout
+		SrcRest uint64
+		DstRest uint64
+		Merged  uint32
+		Before  uint32
+		Tags    struct {
+			_            structs.HostLayout
+			Vlan         uint16
+			CustomerVlan uint16
+			Mpls         [3][3]uint8
+			MplsDepth    uint8
+			Spare        uint16
+		}
+		FlowLabel  uint32
+		DstMac     [6]uint8
+		SrcMac     [6]uint8
+		Interface  uint32
+		Generation uint32
+	}
 }
 
 type SimpleSimpleKey struct {

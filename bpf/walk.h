@@ -73,16 +73,17 @@ static inline_always __u64 ports_at(const void *l4) { return first_half(u32_at(l
 /* Versions are 4 and 6, which one bit tells apart. */
 static inline_always int is_ipv6(const struct entry *p) { return (p->kind & kind_of(0, 0, 2)) != 0; }
 
-static inline_always void count_one(struct entry *p, __u32 length)
+static inline_always void count_one(struct flow *p, __u32 length)
 {
-	p->packets = 1;
-	p->octets = length;
-	p->min_length = p->max_length = length;
+	p->entry.packets = 1;
+	p->entry.octets = length;
+	p->entry.min_length = p->entry.max_length = length;
+	p->details.merged = 0;
 }
 
 /* A super-packet counts as the packets that go over the wire: each has size
  * octets of payload, the last one the rest, and each the headers again. */
-static inline_always void count_segments(struct entry *p, __u32 length, __u32 headers, __u32 size)
+static inline_always void count_segments(struct flow *p, __u32 length, __u32 headers, __u32 size)
 {
 	__s32 payload = length - headers;
 	__u32 n;
@@ -92,10 +93,11 @@ static inline_always void count_segments(struct entry *p, __u32 length, __u32 he
 		return;
 	}
 	n = ((__u32)payload + size - 1) / size;
-	p->packets = n;
-	p->octets = length + (__u64)(n - 1) * headers;
-	p->min_length = headers + payload - (n - 1) * size;
-	p->max_length = headers + size;
+	p->entry.packets = n;
+	p->details.merged = n - 1;
+	p->entry.octets = length + (__u64)(n - 1) * headers;
+	p->entry.min_length = headers + payload - (n - 1) * size;
+	p->entry.max_length = headers + size;
 }
 
 static inline_always int is_udp_tunnel(__u16 port)
@@ -105,17 +107,17 @@ static inline_always int is_udp_tunnel(__u16 port)
 
 /* transport reads what follows the IP headers, which are l3 of the length octets
  * of the packet. */
-static inline_always enum verdict transport(struct walk *w, struct entry *p, __u8 version, __u8 protocol, __u32 l3, __u32 length)
+static inline_always enum verdict transport(struct walk *w, struct flow *p, __u8 version, __u8 protocol, __u32 l3, __u32 length)
 {
 	__u32 header = 0, size = w->skb->gso_size;
 
-	p->tcp_flags = 0;
+	p->entry.tcp_flags = 0;
 	switch (protocol) {
 	case IPPROTO_TCP:
 		if (!has(w, 14) || l3 + 14 > length)
 			return HAND;
-		p->ports |= ports_at(w->at);
-		p->tcp_flags = u16_at(w->at, 12) & be16(0x0fff); /* RFC 7125 §3 */
+		p->entry.ports |= ports_at(w->at);
+		p->entry.tcp_flags = u16_at(w->at, 12) & be16(0x0fff); /* RFC 7125 §3 */
 		if (size) {
 			header = (u8_at(w->at, 12) >> 4) * 4;
 			if (header < TCP_LENGTH)
@@ -128,7 +130,7 @@ static inline_always enum verdict transport(struct walk *w, struct entry *p, __u
 	case IPPROTO_DCCP:
 		if (!has(w, 4) || l3 + 4 > length)
 			return HAND;
-		p->ports |= ports_at(w->at);
+		p->entry.ports |= ports_at(w->at);
 		if (protocol == IPPROTO_UDP && !is_udp_tunnel(be16(u16_at(w->at, 2))))
 			header = UDP_LENGTH;
 		break;
@@ -138,7 +140,7 @@ static inline_always enum verdict transport(struct walk *w, struct entry *p, __u
 			break;
 		if (!has(w, 2) || l3 + 2 > length)
 			return HAND;
-		p->ports |= dst_port(u16_at(w->at, 0)); /* type and code */
+		p->entry.ports |= dst_port(u16_at(w->at, 0)); /* type and code */
 		break;
 	}
 	if (!size) {
@@ -152,7 +154,7 @@ static inline_always enum verdict transport(struct walk *w, struct entry *p, __u
 }
 
 /* RFC 791 §3.1 */
-static inline_always enum verdict ipv4(struct walk *w, struct entry *p)
+static inline_always enum verdict ipv4(struct walk *w, struct flow *p)
 {
 	const void *ip = w->at;
 	__u32 header, length, left = room(w);
@@ -167,11 +169,11 @@ static inline_always enum verdict ipv4(struct walk *w, struct entry *p)
 		return HAND;
 	if (u16_at(ip, 6) & be16(0x3fff))
 		return HAND; /* a fragment */
-	p->src[0] = first_half(u32_at(ip, 12));
-	p->dst[0] = first_half(u32_at(ip, 16));
-	p->kind |= kind_of(u8_at(ip, 9), u8_at(ip, 1), 4);
-	p->min_ttl = p->max_ttl = u8_at(ip, 8);
-	p->flow_label = 0;
+	p->entry.src = first_half(u32_at(ip, 12));
+	p->entry.dst = first_half(u32_at(ip, 16));
+	p->entry.kind |= kind_of(u8_at(ip, 9), u8_at(ip, 1), 4);
+	p->entry.min_ttl = p->entry.max_ttl = u8_at(ip, 8);
+	p->details.flow_label = 0;
 	w->at += header;
 	return transport(w, p, 4, u8_at(ip, 9), header, length);
 }
@@ -224,7 +226,7 @@ __attribute__((noinline)) int extensions(struct __sk_buff *skb, __u32 at, __u32 
 }
 
 /* RFC 8200 §3 */
-static inline_always enum verdict ipv6(struct walk *w, struct entry *p)
+static inline_always enum verdict ipv6(struct walk *w, struct flow *p)
 {
 	const void *ip = w->at;
 	__u32 word, length, left = room(w), at = ip - w->data + 40;
@@ -239,23 +241,23 @@ static inline_always enum verdict ipv6(struct walk *w, struct entry *p)
 	if (length > left)
 		return HAND;
 	word = be32(u32_at(ip, 0));
-	p->flow_label = word & 0xfffff;
-	p->min_ttl = p->max_ttl = u8_at(ip, 7);
-	p->src[0] = u64_at(ip, 8);
-	p->src[1] = u64_at(ip, 16);
-	p->dst[0] = u64_at(ip, 24);
-	p->dst[1] = u64_at(ip, 32);
+	p->details.flow_label = word & 0xfffff;
+	p->entry.min_ttl = p->entry.max_ttl = u8_at(ip, 7);
+	p->entry.src = u64_at(ip, 8);
+	p->details.src_rest = u64_at(ip, 16);
+	p->entry.dst = u64_at(ip, 24);
+	p->details.dst_rest = u64_at(ip, 32);
 	protocol = u8_at(ip, 6);
 	if (!is_extension(protocol)) {
 		w->at += 40;
-		p->kind |= kind_of(protocol, word >> 20, 6);
+		p->entry.kind |= kind_of(protocol, word >> 20, 6);
 		return transport(w, p, 6, protocol, 40, length);
 	}
 	found = extensions(w->skb, at, at - 40 + length, protocol);
 	if (found < 0)
 		return HAND;
 	protocol = found;
-	p->kind |= kind_of(protocol, word >> 20, 6);
+	p->entry.kind |= kind_of(protocol, word >> 20, 6);
 	w->at = w->data + mask((__u32)found >> 8, SNAP - 1);
 	return transport(w, p, 6, protocol, ((__u32)found >> 8) - at + 40, length);
 }
@@ -380,7 +382,7 @@ static inline_always enum payload no_header(const struct walk *w)
 /* plain reads what most frames are: Ethernet without tags, IPv4 without options, a whole
  * TCP segment or UDP datagram, no super-packet. Every offset is a constant. It says
  * nothing of other frames, which are left to the walk. */
-static inline_always int plain(struct __sk_buff *skb, struct entry *p)
+static inline_always int plain(struct __sk_buff *skb, struct flow *p)
 {
 	const void *frame = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	const void *ip = frame + ETH_HLEN, *l4 = ip + 20;
@@ -393,24 +395,24 @@ static inline_always int plain(struct __sk_buff *skb, struct entry *p)
 	length = be16(u16_at(ip, 2));
 	if (length < 20 + 14 || length > skb->len - ETH_HLEN || skb->vlan_present || skb->gso_size)
 		return 0;
-	p->tcp_flags = 0;
+	p->entry.tcp_flags = 0;
 	if (protocol == IPPROTO_TCP)
-		p->tcp_flags = u16_at(l4, 12) & be16(0x0fff); /* RFC 7125 §3 */
+		p->entry.tcp_flags = u16_at(l4, 12) & be16(0x0fff); /* RFC 7125 §3 */
 	else if (protocol != IPPROTO_UDP)
 		return 0;
-	p->ports |= ports_at(l4);
-	p->kind |= kind_of(protocol, u8_at(ip, 1), 4);
-	p->src[0] = first_half(u32_at(ip, 12));
-	p->dst[0] = first_half(u32_at(ip, 16));
-	p->min_ttl = p->max_ttl = u8_at(ip, 8);
-	p->flow_label = 0;
+	p->entry.ports |= ports_at(l4);
+	p->entry.kind |= kind_of(protocol, u8_at(ip, 1), 4);
+	p->entry.src = first_half(u32_at(ip, 12));
+	p->entry.dst = first_half(u32_at(ip, 16));
+	p->entry.min_ttl = p->entry.max_ttl = u8_at(ip, 8);
+	p->details.flow_label = 0;
 	count_one(p, length);
 	return 1;
 }
 
 /* read_frame fills in *t, and of *p what complete does not. Of the key, the input
  * interface and the direction are there already, and all else is 0. */
-static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct device *d, struct entry *p, struct tags *t)
+static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct device *d, struct flow *p, struct tags *t)
 {
 	struct walk w = {
 		.skb = skb,
@@ -441,14 +443,14 @@ static inline_always enum verdict read_frame(struct __sk_buff *skb, const struct
 }
 
 /* fill_link fills in what only an entry that is made needs. */
-static inline_always void fill_link(struct __sk_buff *skb, const struct device *d, const struct tags *t, struct entry *p)
+static inline_always void fill_link(struct __sk_buff *skb, const struct device *d, const struct tags *t, struct flow *p)
 {
 	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
-	p->tags = *t;
-	__builtin_memset(p->dst_mac, 0, 12);
+	p->details.tags = *t;
+	__builtin_memset(p->details.dst_mac, 0, 12);
 	if (!(d->flags & DEVICE_RAW) && data + ETH_HLEN <= end)
-		__builtin_memcpy(p->dst_mac, data, 12); /* and src_mac behind it */
-	p->interface = d->interface;
-	p->generation = 0;
+		__builtin_memcpy(p->details.dst_mac, data, 12); /* and src_mac behind it */
+	p->details.interface = d->interface;
+	p->details.generation = p->details.before = 0;
 }

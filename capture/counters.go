@@ -31,7 +31,7 @@ type Counters struct {
 	// several that a first-level cache made.
 	Observations uint64
 
-	OtherHost  uint64 // of Metered: frames addressed to another host
+	OtherHost  uint64 // of Observed: frames addressed to another host, of those that the sampler chose
 	ClockJumps uint64 // of Metered: stamps that cannot be, not believed (in a file: over an hour ahead)
 }
 

@@ -39,7 +39,7 @@ func TestBothDirections(t *testing.T) {
 		r.finish()
 		got := r.counters()["in"]
 		if got.Observed != 2*rounds*9 || got.Metered != 2*rounds*6 || got.NotMetered[capture.NonIP] != 2*rounds*2 ||
-			got.NotMetered[capture.TruncatedIP] != 2*rounds || got.OtherHost != rounds*6 {
+			got.NotMetered[capture.TruncatedIP] != 2*rounds || got.OtherHost != rounds*9 {
 			t.Fatalf("%d workers: counters %+v", workers, got)
 		}
 		checkKinds(t, r.all(), uint32(b.Index("in")), rounds)

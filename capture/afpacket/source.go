@@ -161,6 +161,9 @@ func (s *Source) meter(f *feed, m *metadata, p *flow.Packet) bool {
 	case !m.nonIP:
 		reason = s.decoder.Decode(&s.frame, p)
 	}
+	if m.packet == unix.PACKET_OTHERHOST {
+		c.OtherHost++
+	}
 	if reason != capture.Decoded {
 		c.NotMetered[reason]++
 		return false
@@ -169,9 +172,6 @@ func (s *Source) meter(f *feed, m *metadata, p *flow.Packet) bool {
 	c.Metered++
 	c.Packets += p.Packets
 	c.Octets += p.Octets
-	if m.packet == unix.PACKET_OTHERHOST {
-		c.OtherHost++
-	}
 	if m.jumped {
 		c.ClockJumps++
 	}

@@ -90,12 +90,9 @@ func (l *lab) fill(n int) {
 	for i := range n {
 		p := &l.parts[l.source.generation][i%l.cpus]
 		at := r.IntN(len(p.sets))
-		for w := range p.sets[at].Way {
-			if e := &p.sets[at].Way[w]; e.Packets == 0 {
-				*e = bpf.ProgramEntry{Src: [2]uint64{uint64(i)}, Packets: 1, Frames: 1, Octets: 40}
-				p.used[at/64] |= 1 << (at % 64)
-				break
-			}
+		if w := entries(p.tags[at]); w < bpf.Ways {
+			p.sets[at].Way[w] = bpf.ProgramEntry{Src: uint64(i), Packets: 1, Octets: 40}
+			p.tags[at] |= 1 << (16 * w)
 		}
 	}
 }

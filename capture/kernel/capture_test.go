@@ -98,7 +98,7 @@ func TestSize(t *testing.T) {
 			continue
 		}
 		powers := s.ring&(s.ring-1) == 0 && s.places&(s.places-1) == 0
-		if logs := s.places * logEntry; !powers || s.ring < os.Getpagesize() || storesInOrder && (logs < s.ring || c.cpus*logs > maxLogs) {
+		if logs := s.places * logPlace; !powers || s.ring < os.Getpagesize() || storesInOrder && (logs < s.ring || c.cpus*logs > maxLogs) {
 			t.Errorf("%+v, %d CPUs, %d octets: logs of %d, rings of %d", c.cfg, c.cpus, c.memory, logs, s.ring)
 		}
 		if err == nil && c.cfg.Entries == 0 && s.setShift > minShift && s.memory() > c.memory/memoryShare {

@@ -113,7 +113,8 @@ func (j *judge) frame(data []byte, gsoSize uint16) bool {
 func (j *judge) record(record *bpf.ProgramRecord, p *flow.Packet) capture.Reason {
 	if bpf.ProgramRecordKind(record.Kind) == bpf.ProgramRecordKindRECORD_VICTIM {
 		j.read++
-		j.source.clock.packet(&(*bpf.ProgramVictim)(unsafe.Pointer(record)).Entry, p)
+		f := &(*bpf.ProgramVictim)(unsafe.Pointer(record)).Flow
+		j.source.clock.packet(&f.Entry, &f.Details, p)
 		return capture.Decoded
 	}
 	j.handed++

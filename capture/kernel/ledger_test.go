@@ -174,7 +174,7 @@ func ringWakes(t *testing.T, cfg Config) {
 	defer pin(t, 0)()
 	cfg.Entries, cfg.Ring = 256, 64<<10
 	l := newLab(t, cfg, bpf.ProgramDeviceFlagDEVICE_INGRESS)
-	waiting := func() int { return int(l.logs[0].end())*logEntry + int(l.states[0].Filled) }
+	waiting := func() int { return int(l.logs[0].end())*logPlace + int(l.states[0].Filled) }
 	waited := func() time.Duration {
 		start := time.Now()
 		if err := l.source.waiter.wait(2 * time.Second); err != nil {

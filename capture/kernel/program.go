@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 	"strings"
 	"sync/atomic"
 	"unsafe"
@@ -24,21 +23,23 @@ import (
 // program is the loaded program with its maps and their mappings.
 type program struct {
 	size
-	wakeAt uint32 // entries made in a generation on one CPU at which it is closed early
+	wakeAt uint32    // flows made in a generation on one CPU at which it is closed early
+	seed   [7]uint64 // of the hash
 	*ebpf.Collection
 	ingress, egress *ebpf.Program
 	barrier         *ebpf.Map    // an array of one map; see setGeneration
 	fillings        [2]*ebpf.Map // what it holds in turn
 	ringMaps        []*ebpf.Map
 
-	simple    *simple               // the simple flavour has this instead of sets
-	sets      []bpf.ProgramSet      // by CPU and generation
-	used      []uint64              // a bit for each of them
-	parts     [2][]part             // of sets and used, by generation and CPU
-	counts    []bpf.ProgramCounters // by CPU, whether the run was nested, and interface
-	rings     []ring                // by CPU
-	logs      []victimLog           // by CPU
-	half      *uint32               // the half that is written to: 0, or how many sets further on it is
+	simple    *simple                 // the simple flavour has this instead of sets
+	sets      []bpf.ProgramSet        // by CPU and generation
+	details   []bpf.ProgramSetDetails // of their entries
+	tags      []uint64                // of each set, 16 bits for each way that has an entry
+	parts     [2][]part               // of the three, by generation and CPU
+	counts    []bpf.ProgramCounters   // by CPU, whether the run was nested, and interface
+	rings     []ring                  // by CPU
+	logs      []victimLog             // by CPU
+	half      *uint32                 // the half that is written to: 0, or how many sets further on it is
 	heartbeat *uint32
 	states    []bpf.ProgramCpu // by CPU
 	devices   []uint64         // a bpf.ProgramDevice each, written whole
@@ -118,15 +119,16 @@ func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
 			m.Type = cmp.Or(o.mapType, m.Type)
 		}
 	} else {
-		var seed [7]uint64
-		for i := range seed {
-			seed[i] = random() | 1
+		for i := range p.seed {
+			p.seed[i] = random() | 1
 		}
 		values[bpf.ProgramVarSetMask] = uint32(o.sets() - 1)
-		values[bpf.ProgramVarSeed], values[bpf.ProgramVarWakeAt] = seed, o.wakeAt
-		values[bpf.ProgramVarLogPlaces] = uint32(o.places)
+		values[bpf.ProgramVarSeed], values[bpf.ProgramVarWakeAt] = p.seed, o.wakeAt
+		values[bpf.ProgramVarLogPlaces], values[bpf.ProgramVarLogOpen] = uint32(o.places), o.open()
 		spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.cpus * o.sets())
-		spec.Maps[bpf.ProgramMapUsed].MaxEntries = uint32(2 * o.cpus * o.words())
+		spec.Maps[bpf.ProgramMapSetsDetails].MaxEntries = uint32(2 * o.cpus * o.sets())
+		spec.Maps[bpf.ProgramMapSetsTags].MaxEntries = uint32(2 * o.cpus * o.sets())
+		spec.Maps[bpf.ProgramMapPassedBy].MaxEntries = uint32(o.cpus)
 		spec.Maps[bpf.ProgramMapLogs].MaxEntries = uint32(max(o.cpus*o.places, 1))
 	}
 	for name, value := range values {
@@ -190,7 +192,10 @@ func (p *program) mapAll(spec *ebpf.CollectionSpec) (err error) {
 		if p.sets, err = mapArray[bpf.ProgramSet](p, bpf.ProgramMapSets); err != nil {
 			return err
 		}
-		if p.used, err = mapArray[uint64](p, bpf.ProgramMapUsed); err != nil {
+		if p.details, err = mapArray[bpf.ProgramSetDetails](p, bpf.ProgramMapSetsDetails); err != nil {
+			return err
+		}
+		if p.tags, err = mapArray[uint64](p, bpf.ProgramMapSetsTags); err != nil {
 			return err
 		}
 		p.divide()
@@ -242,12 +247,12 @@ func (p *program) mapLogs() error {
 	if p.places == 0 {
 		return nil
 	}
-	places, err := mapArray[bpf.ProgramEntry](p, bpf.ProgramMapLogs)
+	places, err := mapArray[bpf.ProgramFlow](p, bpf.ProgramMapLogs)
 	if err != nil {
 		return err
 	}
 	for cpu := range p.logs {
-		p.logs[cpu].places = places[cpu*p.places:][:p.places]
+		p.logs[cpu].places, p.logs[cpu].open = places[cpu*p.places:][:p.places], p.open()
 	}
 	return nil
 }
@@ -315,21 +320,38 @@ func random() uint64 {
 
 // part is a CPU's part of a generation.
 type part struct {
-	used []uint64
-	sets []bpf.ProgramSet
+	tags    []uint64
+	sets    []bpf.ProgramSet
+	details []bpf.ProgramSetDetails
 }
 
-// fetch has the processor fetch the sets of a word of used: their first entries, and
-// where the second ones begin.
-func (p *part) fetch(word int) {
-	var at [64]uint32
-	n := 0
-	for bit := p.used[word]; bit != 0; bit &= bit - 1 {
-		at[n] = uint32(word*64 + bits.TrailingZeros64(bit))
-		n++
+// chunk is how many sets are looked at together.
+const chunk = 64
+
+// used marks the sets of a chunk that have entries, by a bit each.
+func (p *part) used(at int) (sets uint64) {
+	for i, tags := range p.tags[at*chunk:][:chunk] {
+		if tags != 0 {
+			sets |= 1 << i
+		}
 	}
-	for _, offset := range []uintptr{0, 64, 128} {
+	return sets
+}
+
+// fetch has the processor fetch the sets of a chunk that have entries: the first two, with
+// their details.
+func (p *part) fetch(chunkAt int) {
+	var at [chunk]uint32
+	n := 0
+	for i, tags := range p.tags[chunkAt*chunk:][:chunk] {
+		if tags != 0 {
+			at[n] = uint32(chunkAt*chunk + i)
+			n++
+		}
+	}
+	for _, offset := range []uintptr{0, 64} {
 		prefetch.Lines(p.sets, offset, at[:n])
+		prefetch.Lines(p.details, offset, at[:n])
 	}
 }
 
@@ -338,7 +360,8 @@ func (p *program) divide() {
 	for g := range p.parts {
 		for cpu := range p.cpus {
 			at := cpu*2 + g
-			p.parts[g] = append(p.parts[g], part{p.used[at*p.words():][:p.words()], p.sets[at*p.size.sets():][:p.size.sets()]})
+			first, sets := at*p.size.sets(), p.size.sets()
+			p.parts[g] = append(p.parts[g], part{p.tags[first:][:sets], p.sets[first:][:sets], p.details[first:][:sets]})
 		}
 	}
 }

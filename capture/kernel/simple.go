@@ -14,24 +14,24 @@ import (
 // generation. It takes system calls for each flow; it is there to judge the other
 // flavour by, and for who mistrusts that.
 type simple struct {
-	maps    [2]*ebpf.Map
-	entries []bpf.ProgramEntry // of the closed generation, once it has been read
-	next    int
+	maps  [2]*ebpf.Map
+	flows []bpf.ProgramFlow // of the closed generation, once it has been read
+	next  int
 }
 
 // readHalf hands over what a closed generation holds, and reports whether that was
 // all of it. The map is empty then.
-func (m *simple) readHalf(generation uint32, n int, deliver func(*bpf.ProgramEntry)) (done bool, err error) {
+func (m *simple) readHalf(generation uint32, n int, deliver func(*bpf.ProgramEntry, *bpf.ProgramDetails)) (done bool, err error) {
 	if m.next == 0 {
-		if m.entries, err = take(m.maps[generation], m.entries[:0]); err != nil {
+		if m.flows, err = take(m.maps[generation], m.flows[:0]); err != nil {
 			return false, err
 		}
 	}
-	for ; n > 0 && m.next < len(m.entries); n-- {
-		deliver(&m.entries[m.next])
+	for ; n > 0 && m.next < len(m.flows); n-- {
+		deliver(&m.flows[m.next].Entry, &m.flows[m.next].Details)
 		m.next++
 	}
-	if m.next < len(m.entries) {
+	if m.next < len(m.flows) {
 		return false, nil
 	}
 	m.next = 0
@@ -39,35 +39,35 @@ func (m *simple) readHalf(generation uint32, n int, deliver func(*bpf.ProgramEnt
 }
 
 // take empties a map that nobody writes to.
-func take(m *ebpf.Map, entries []bpf.ProgramEntry) ([]bpf.ProgramEntry, error) {
+func take(m *ebpf.Map, flows []bpf.ProgramFlow) ([]bpf.ProgramFlow, error) {
 	var key bpf.SimpleSimpleKey
-	var e bpf.ProgramEntry
+	var f bpf.ProgramFlow
 	var keys []bpf.SimpleSimpleKey
 	i := m.Iterate()
-	for i.Next(&key, &e) {
-		keys, entries = append(keys, key), append(entries, e)
+	for i.Next(&key, &f) {
+		keys, flows = append(keys, key), append(flows, f)
 	}
 	if err := i.Err(); err != nil {
-		return entries, fmt.Errorf("read the first level: %w", err)
+		return flows, fmt.Errorf("read the first level: %w", err)
 	}
 	for _, k := range keys {
 		if err := m.Delete(&k); err != nil {
-			return entries, fmt.Errorf("empty the first level: %w", err)
+			return flows, fmt.Errorf("empty the first level: %w", err)
 		}
 	}
-	return entries, nil
+	return flows, nil
 }
 
-// each calls f with what is in both generations now.
-func (m *simple) each(f func(*bpf.ProgramEntry)) {
-	for i := m.next; m.next > 0 && i < len(m.entries); i++ {
-		f(&m.entries[i])
+// each calls do with what is in both generations now.
+func (m *simple) each(do func(*bpf.ProgramEntry, *bpf.ProgramDetails)) {
+	for i := m.next; m.next > 0 && i < len(m.flows); i++ {
+		do(&m.flows[i].Entry, &m.flows[i].Details)
 	}
 	for _, half := range m.maps {
 		var key bpf.SimpleSimpleKey
-		var e bpf.ProgramEntry
-		for i := half.Iterate(); i.Next(&key, &e); {
-			f(&e)
+		var f bpf.ProgramFlow
+		for i := half.Iterate(); i.Next(&key, &f); {
+			do(&f.Entry, &f.Details)
 		}
 	}
 }
@@ -75,6 +75,6 @@ func (m *simple) each(f func(*bpf.ProgramEntry)) {
 // isEmpty reports whether nothing is in the maps.
 func (m *simple) isEmpty() bool {
 	empty := true
-	m.each(func(*bpf.ProgramEntry) { empty = false })
+	m.each(func(*bpf.ProgramEntry, *bpf.ProgramDetails) { empty = false })
 	return empty
 }

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	setSize  = int(unsafe.Sizeof(bpf.ProgramSet{}))
-	minShift = 6  // 64 sets: one word of used
+	setSize  = int(unsafe.Sizeof(bpf.ProgramSet{}) + unsafe.Sizeof(bpf.ProgramSetDetails{}))
+	tagsSize = 8  // of a set
+	minShift = 6  // 64 sets: one chunk
 	maxShift = 18 // a million entries
 	// minFlows is how many flows of one CPU are worth a flip.
 	minFlows = 256
@@ -28,6 +29,8 @@ const (
 	ringShare = 2
 	// wakeShare is how often user space is woken while a ring that nobody reads fills up.
 	wakeShare = 4
+	// maxOpen is more than a driver has come in at once, before it lets them out.
+	maxOpen = 256
 	// memoryShare is the part of the host's memory that the whole may take.
 	memoryShare = 64
 	// maxMemory keeps each array below 4 GiB, which old kernels refuse.
@@ -47,12 +50,13 @@ type size struct {
 func (s *size) sets() int    { return 1 << s.setShift }
 func (s *size) entries() int { return s.sets() * bpf.Ways }
 
-// words is how many words of used one CPU has in one generation.
-func (s *size) words() int { return s.sets() / 64 }
+// open is how many flows, the last ones in a log, are not read before their generation is
+// closed: the egress hook may still note where they leave.
+func (s *size) open() uint32 { return uint32(min(s.places/4, maxOpen)) }
 
 // memory is what the two generations, the logs and the rings take, in octets.
 func (s *size) memory() int64 {
-	return 2*int64(s.cpus)*int64(s.sets())*int64(setSize) + int64(s.cpus)*int64(s.ring+s.places*logEntry)
+	return 2*int64(s.cpus)*int64(s.sets())*int64(setSize+tagsSize) + int64(s.cpus)*int64(s.ring+s.places*logPlace)
 }
 
 // newSize fits the maps to the host: what is asked for, or the default as far as
@@ -103,11 +107,11 @@ func (s *size) fitQueues(cfg *Config) {
 	if !storesInOrder || cfg.Simple || cfg.ringsOnly {
 		return
 	}
-	s.places = s.ring / logEntry
-	for int64(s.cpus)*int64(s.places)*int64(logEntry) > maxLogs {
+	s.places = s.ring / logPlace
+	for int64(s.cpus)*int64(s.places)*int64(logPlace) > maxLogs {
 		s.places /= 2
 	}
-	s.ring = max(s.places*logEntry/ringShare, os.Getpagesize())
+	s.ring = max(s.places*logPlace/ringShare, os.Getpagesize())
 }
 
 // memory is the host's, in octets.

@@ -77,12 +77,18 @@ type round struct {
 	logEnds  []uint32  // of each log
 	cpu      int       // whose log and ring are read
 	most     uint64    // how full the fullest log or ring was, in parts of full
-	// In the half: the next word of used, the sets of the one before it that are still to
+	// In the half: the next chunk of sets, those of the one before it that are still to
 	// be read, and the entries of the set that is read, with the next one.
-	word    int
+	chunk   int
 	sets    uint64
-	entries []*bpf.ProgramEntry
+	entries []entry
 	entry   int
+}
+
+// entry is one of the first level, with its details.
+type entry struct {
+	*bpf.ProgramEntry
+	details *bpf.ProgramDetails
 }
 
 func newSource(p *program, cfg *Config) (*Source, error) {
@@ -100,7 +106,7 @@ func newSource(p *program, cfg *Config) (*Source, error) {
 		snapshots: make([]bpf.ProgramSnapshot, 0, maxSnapshots),
 	}
 	s.round.ends, s.round.logEnds = make([]uintptr, p.cpus), make([]uint32, p.cpus)
-	s.round.entries = make([]*bpf.ProgramEntry, 0, p.cpus*bpf.Ways)
+	s.round.entries = make([]entry, 0, p.cpus*bpf.Ways)
 	atomic.StoreUint32(p.heartbeat, c.jiffies())
 	return s, nil
 }
@@ -170,7 +176,7 @@ func (s *Source) begin() error {
 		r.closing, s.postponed = false, true
 	}
 	r.began, r.cpu, r.most = now, 0, 0
-	r.word, r.sets, r.entries, r.entry = 0, 0, r.entries[:0], 0
+	r.chunk, r.sets, r.entries, r.entry = 0, 0, r.entries[:0], 0
 	if r.closing {
 		s.postponed = false
 		r.horizon = now - s.clock.tick
@@ -189,7 +195,7 @@ func (s *Source) begin() error {
 	}
 	for i := range s.program.cpus {
 		r.ends[i] = s.program.rings[i].end() // first: a call to look is for what is in the log already
-		r.logEnds[i] = s.program.logs[i].end()
+		r.logEnds[i] = s.program.logs[i].readable(r.closing)
 	}
 	s.clock.latest = s.clock.now()
 	return nil
@@ -252,11 +258,11 @@ func (s *Source) readQueues(batch []flow.Packet) (n int) {
 // readLog reads a log up to its end, or until the batch is full.
 func (s *Source) readLog(l *victimLog, end uint32, batch []flow.Packet) (n int) {
 	for ; l.at != end && n < len(batch); l.at++ {
-		e := l.entry(l.at)
-		if e.Generation != s.generation {
+		f := l.flow(l.at)
+		if f.Details.Generation != s.generation {
 			break
 		}
-		s.deliver(e, &batch[n])
+		s.deliver(&f.Entry, &f.Details, &batch[n])
 		n++
 	}
 	if n > 0 {
@@ -271,7 +277,8 @@ func (s *Source) take(record *bpf.ProgramRecord, batch []flow.Packet) int {
 	switch bpf.ProgramRecordKind(record.Kind) {
 	case bpf.ProgramRecordKindRECORD_VICTIM:
 		s.victims++
-		s.deliver(&(*bpf.ProgramVictim)(unsafe.Pointer(record)).Entry, &batch[0])
+		f := &(*bpf.ProgramVictim)(unsafe.Pointer(record)).Flow
+		s.deliver(&f.Entry, &f.Details, &batch[0])
 		return 1
 	case bpf.ProgramRecordKindRECORD_SNAPSHOT:
 		s.snapshots = append(s.snapshots, *(*bpf.ProgramSnapshot)(unsafe.Pointer(record)))
@@ -280,9 +287,9 @@ func (s *Source) take(record *bpf.ProgramRecord, batch []flow.Packet) int {
 }
 
 // deliver turns an entry into an observation.
-func (s *Source) deliver(e *bpf.ProgramEntry, p *flow.Packet) {
-	s.clock.packet(e, p)
-	s.tally(e.Interface).add(e)
+func (s *Source) deliver(e *bpf.ProgramEntry, d *bpf.ProgramDetails, p *flow.Packet) {
+	s.clock.packet(e, d, p)
+	s.tally(d.Interface).add(e, d)
 }
 
 // order says which snapshots can be decoded, and sorts them: all, where the round
@@ -311,7 +318,7 @@ func (s *Source) decode(batch []flow.Packet) (n int) {
 		if snapshot.Captured > 0 {
 			reason = s.decoder.Decode(&s.frame, &batch[n])
 		}
-		if s.tally(uint32(snapshot.Interface)).decoded(reason, snapshot, &batch[n]) {
+		if s.tally(uint32(snapshot.Interface)).decoded(reason, &batch[n]) {
 			n++
 		}
 	}
@@ -326,8 +333,8 @@ func (s *Source) decode(batch []flow.Packet) (n int) {
 // round has come to, and reports whether it came to the end.
 func (s *Source) readHalf(batch []flow.Packet) (n int, done bool, err error) {
 	if s.program.simple != nil {
-		done, err = s.program.simple.readHalf(s.generation, len(batch), func(e *bpf.ProgramEntry) {
-			s.deliver(e, &batch[n])
+		done, err = s.program.simple.readHalf(s.generation, len(batch), func(e *bpf.ProgramEntry, d *bpf.ProgramDetails) {
+			s.deliver(e, d, &batch[n])
 			n++
 		})
 		return n, done, err
@@ -339,8 +346,7 @@ func (s *Source) readHalf(batch []flow.Packet) (n int, done bool, err error) {
 				return n, false, nil
 			}
 			e := r.entries[r.entry]
-			s.deliver(e, &batch[n])
-			e.Packets = 0
+			s.deliver(e.ProgramEntry, e.details, &batch[n])
 			n++
 		}
 		if !s.nextSet() {
@@ -355,58 +361,52 @@ func (s *Source) readHalf(batch []flow.Packet) (n int, done bool, err error) {
 func (s *Source) nextSet() bool {
 	r := &s.round
 	for r.sets == 0 {
-		if r.word == s.program.words() {
+		if r.chunk == s.program.size.sets()/chunk {
 			return false
 		}
-		s.nextWord()
+		s.nextChunk()
 	}
-	at := (r.word-1)*64 + bits.TrailingZeros64(r.sets)
+	at := (r.chunk-1)*chunk + bits.TrailingZeros64(r.sets)
 	r.sets &= r.sets - 1
 	r.entries, r.entry = r.entries[:0], 0
 	for cpu := range s.program.parts[s.generation] {
 		p := &s.program.parts[s.generation][cpu]
-		if p.used[at/64]&(1<<(at%64)) == 0 {
-			continue
+		for w := range entries(p.tags[at]) {
+			r.gather(entry{&p.sets[at].Way[w], &p.details[at].Way[w]})
 		}
-		p.used[at/64] &^= 1 << (at % 64)
-		set := &p.sets[at]
-		// The first free entry is the last: the program makes them one after the other.
-		for w := range set.Way {
-			e := &set.Way[w]
-			if e.Packets == 0 {
-				break
-			}
-			r.gather(e)
-		}
+		p.tags[at] = 0
 	}
 	return true
 }
 
+// entries is how many entries a set has by its tags: it is filled from its first way on.
+func entries(tags uint64) int { return (bits.Len64(tags) + 15) / 16 }
+
 // gather adds an entry to those of a set, in the order of their first packet. They are
 // few, and nearly always in order.
-func (r *round) gather(e *bpf.ProgramEntry) {
+func (r *round) gather(e entry) {
 	r.entries = append(r.entries, e)
 	for i := len(r.entries) - 1; i > 0 && int32(e.First-r.entries[i-1].First) < 0; i-- {
 		r.entries[i], r.entries[i-1] = r.entries[i-1], e
 	}
 }
 
-// nextWord finds out which sets of the next word any CPU has used, and fetches those of
-// the word behind it, which lie outside every processor cache.
-func (s *Source) nextWord() {
+// nextChunk finds out which sets of the next chunk any CPU has used, and fetches those of
+// the chunk behind it, which lie outside every processor cache.
+func (s *Source) nextChunk() {
 	r := &s.round
 	r.sets = 0
 	for cpu := range s.program.parts[s.generation] {
 		p := &s.program.parts[s.generation][cpu]
-		r.sets |= p.used[r.word]
-		if r.word == 0 {
+		r.sets |= p.used(r.chunk)
+		if r.chunk == 0 {
 			p.fetch(0)
 		}
-		if r.word+1 < s.program.words() {
-			p.fetch(r.word + 1)
+		if (r.chunk+1)*chunk < len(p.sets) {
+			p.fetch(r.chunk + 1)
 		}
 	}
-	r.word++
+	r.chunk++
 }
 
 // isEmpty reports whether nothing is left to read.
@@ -425,7 +425,7 @@ func (s *Source) isEmpty() bool {
 	if s.program.simple != nil {
 		return s.program.simple.isEmpty()
 	}
-	return !slices.ContainsFunc(s.program.used, func(word uint64) bool { return word != 0 })
+	return !slices.ContainsFunc(s.program.tags, func(tags uint64) bool { return tags != 0 })
 }
 
 // FirstLevel tells how the first-level cache does. It is called as AppendCounters is.
@@ -435,7 +435,7 @@ func (s *Source) FirstLevel() capture.FirstLevelState {
 		Flips: int64(s.flips), Early: int64(s.early), Victims: int64(s.victims),
 	}
 	if !s.closed {
-		s.eachEntry(func(*bpf.ProgramEntry) { state.Used++ })
+		s.eachEntry(func(*bpf.ProgramEntry, *bpf.ProgramDetails) { state.Used++ })
 	}
 	return state
 }

@@ -5,7 +5,6 @@ package kernel
 import (
 	"cmp"
 	"iter"
-	"math/bits"
 	"slices"
 	"unsafe"
 
@@ -63,18 +62,22 @@ func (t *tallies) leave(place uint16) {
 }
 
 // add counts an entry that is handed over.
-func (t *tally) add(e *bpf.ProgramEntry) {
+func (t *tally) add(e *bpf.ProgramEntry, d *bpf.ProgramDetails) {
 	t.Observations++
-	t.Metered += uint64(e.Frames)
+	t.Metered += frames(e, d)
 	t.Packets += uint64(e.Packets)
 	t.Octets += e.Octets
-	t.OtherHost += uint64(e.OtherHost)
 	t.FirstLevel.HandedOver.Packets += uint64(e.Packets)
 	t.FirstLevel.HandedOver.Octets += e.Octets
 }
 
+// frames is how many sk_buffs an entry's packets came in.
+func frames(e *bpf.ProgramEntry, d *bpf.ProgramDetails) uint64 {
+	return uint64(e.Packets - d.Merged)
+}
+
 // decoded counts what became of a snapshot, and reports whether it is metered.
-func (t *tally) decoded(reason capture.Reason, s *bpf.ProgramSnapshot, p *flow.Packet) bool {
+func (t *tally) decoded(reason capture.Reason, p *flow.Packet) bool {
 	if reason != capture.Decoded {
 		t.NotMetered[reason]++
 		return false
@@ -83,7 +86,6 @@ func (t *tally) decoded(reason capture.Reason, s *bpf.ProgramSnapshot, p *flow.P
 	t.Metered++
 	t.Packets += p.Packets
 	t.Octets += p.Octets
-	t.OtherHost += uint64(s.OtherHost)
 	return true
 }
 
@@ -104,6 +106,7 @@ func addCounts(c *capture.Counters, counts iter.Seq[*bpf.ProgramCounters]) {
 	for n := range counts {
 		c.Observed += n.Observed
 		c.Lost += n.Lost
+		c.OtherHost += n.OtherHost
 		c.SampledOut += n.SampledOut
 		c.NotMetered[capture.NonIP] += n.Ignored
 		c.FirstLevel.Counted.Packets += n.MeteredPackets
@@ -183,33 +186,28 @@ func (s *Source) AppendCounters(c []capture.Counters) []capture.Counters {
 
 // addContent adds what is in the first-level cache, summed from its entries.
 func (s *Source) addContent(at *[bpf.Interfaces]*capture.Counters) {
-	s.eachEntry(func(e *bpf.ProgramEntry) {
-		if c := at[e.Interface%bpf.Interfaces]; c != nil {
-			c.InFirstLevel += uint64(e.Frames)
+	s.eachEntry(func(e *bpf.ProgramEntry, d *bpf.ProgramDetails) {
+		if c := at[d.Interface%bpf.Interfaces]; c != nil {
+			c.InFirstLevel += frames(e, d)
 			c.FirstLevel.Content.Packets += uint64(e.Packets)
 			c.FirstLevel.Content.Octets += e.Octets
 		}
 	})
 }
 
-// eachEntry calls f with each entry of the first level, also those that are gathered to
+// eachEntry calls do with each entry of the first level, also those that are gathered to
 // be handed over.
-func (s *Source) eachEntry(f func(*bpf.ProgramEntry)) {
+func (s *Source) eachEntry(do func(*bpf.ProgramEntry, *bpf.ProgramDetails)) {
 	for _, e := range s.round.entries[s.round.entry:] {
-		f(e)
+		do(e.ProgramEntry, e.details)
 	}
 	if s.program.simple != nil {
-		s.program.simple.each(f)
+		s.program.simple.each(do)
 		return
 	}
-	for i, word := range s.program.used {
-		for ; word != 0; word &= word - 1 {
-			set := &s.program.sets[i*64+bits.TrailingZeros64(word)]
-			for w := range set.Way {
-				if e := &set.Way[w]; e.Packets != 0 {
-					f(e)
-				}
-			}
+	for at, tags := range s.program.tags {
+		for w := range entries(tags) {
+			do(&s.program.sets[at].Way[w], &s.program.details[at].Way[w])
 		}
 	}
 }
@@ -224,7 +222,7 @@ func (s *Source) addQueues(at *[bpf.Interfaces]*capture.Counters) {
 	for i := range s.program.logs {
 		l := &s.program.logs[i]
 		for position, end := l.at, l.end(); position != end; position++ {
-			addVictim(at, l.entry(position))
+			addVictim(at, l.flow(position))
 		}
 	}
 	for i := range s.program.rings {
@@ -245,7 +243,7 @@ func (s *Source) addQueues(at *[bpf.Interfaces]*capture.Counters) {
 func addRecord(at *[bpf.Interfaces]*capture.Counters, record *bpf.ProgramRecord) {
 	switch bpf.ProgramRecordKind(record.Kind) {
 	case bpf.ProgramRecordKindRECORD_VICTIM:
-		addVictim(at, &(*bpf.ProgramVictim)(unsafe.Pointer(record)).Entry)
+		addVictim(at, &(*bpf.ProgramVictim)(unsafe.Pointer(record)).Flow)
 	case bpf.ProgramRecordKindRECORD_SNAPSHOT:
 		if c := at[(*bpf.ProgramSnapshot)(unsafe.Pointer(record)).Interface%bpf.Interfaces]; c != nil {
 			c.InRing++
@@ -253,9 +251,10 @@ func addRecord(at *[bpf.Interfaces]*capture.Counters, record *bpf.ProgramRecord)
 	}
 }
 
-func addVictim(at *[bpf.Interfaces]*capture.Counters, e *bpf.ProgramEntry) {
-	if c := at[e.Interface%bpf.Interfaces]; c != nil {
-		c.InRing += uint64(e.Frames)
+func addVictim(at *[bpf.Interfaces]*capture.Counters, f *bpf.ProgramFlow) {
+	e, d := &f.Entry, &f.Details
+	if c := at[d.Interface%bpf.Interfaces]; c != nil {
+		c.InRing += frames(e, d)
 		c.FirstLevel.InRing.Packets += uint64(e.Packets)
 		c.FirstLevel.InRing.Octets += e.Octets
 	}

@@ -32,7 +32,7 @@ type Interface struct {
 	Observations uint64             `json:"observations"`
 	FirstLevel   capture.FirstLevel `json:"firstLevel"`
 
-	OtherHost  uint64 `json:"otherHost"`  // of Metered: addressed to another host
+	OtherHost  uint64 `json:"otherHost"`  // of Observed: addressed to another host
 	ClockJumps uint64 `json:"clockJumps"` // of Metered: stamps not believed
 }
 

@@ -82,7 +82,7 @@ func (p *printer) capture(l *Ledger) {
 	for _, f := range total.Undecodable {
 		p.row("undecodable: "+f.Reason, f.Frames)
 	}
-	p.row("of metered: for other hosts", total.OtherHost)
+	p.row("of observed: for other hosts", total.OtherHost)
 	p.row("of metered: clock jumps", total.ClockJumps)
 	if l.FirstLevel != nil {
 		p.firstLevel(l.FirstLevel, &total.FirstLevel)
