@@ -77,14 +77,14 @@ func TestSize(t *testing.T) {
 		memory  int64
 		entries int // of one CPU and generation; 0: an error
 	}{
-		{Config{}, 1, 24 << 30, 8192},
+		{Config{}, 1, 24 << 30, 16384},
 		{Config{}, 2, 1 << 30, 4096},
 		{Config{}, 8, 8 << 30, 8192},
 		{Config{}, 256, 64 << 30, 2048},
 		{Config{}, 256, 1 << 30, 256},
 		{Config{Entries: 1 << 20}, 2, 1 << 30, 1 << 20},  // what is asked for is given
 		{Config{Entries: 1 << 20}, 16, 1 << 40, 1 << 20}, // but not all of the logs
-		{Config{Ring: os.Getpagesize()}, 2, 24 << 30, 8192},
+		{Config{Ring: os.Getpagesize()}, 2, 24 << 30, 16384},
 		{Config{Entries: 1000}, 2, 1 << 30, 0},
 		{Config{Entries: 128}, 2, 1 << 30, 0},
 		{Config{Ring: 5000}, 2, 1 << 30, 0},

@@ -18,10 +18,9 @@ import (
 // Defaults and bounds of a Config.
 const (
 	// DefaultEntries is how many flows of one generation the kernel keeps for each
-	// CPU where memory allows: 1 MiB, what fits into a CPU's own cache. With
-	// more of them a flood of flows costs the host several times as much, by what it
-	// throws out of the caches.
-	DefaultEntries = 8192
+	// CPU where memory allows: entries of 1 MiB, of which the busiest stay in a CPU's own
+	// cache, with details of as much.
+	DefaultEntries = 16384
 	// MaxGeneration is how long a generation lasts at most, and MinGeneration at
 	// least: a flip takes the kernel 10 to 40 ms.
 	MaxGeneration = time.Second
@@ -72,7 +71,7 @@ type Config struct {
 	// of the memory.
 	Entries int
 	// Ring is the size of each CPU's log of victims in octets, a power of two, or of its
-	// ring where that has the victims; 0 means eight times what the entries of one
+	// ring where that has the victims; 0 means four times what the entries of one
 	// generation take. Beside a log there is a ring of half its size, for fragments and
 	// what else the decoder in user space reads. All logs together take 2 GiB at most.
 	Ring int

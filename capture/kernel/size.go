@@ -23,7 +23,7 @@ const (
 	minFlows = 256
 	// queueShare is how many times the sets of one generation fit into a log, or into a
 	// ring that has the victims too.
-	queueShare = 8
+	queueShare = 4
 	// ringShare is how many times the ring beside a log fits into it: what is not a
 	// victim is rarer.
 	ringShare = 2
