@@ -18,7 +18,7 @@ struct tags {
 
 /* A flow of one generation on one CPU is in the first-level cache in two parts, a cache
  * line each, which lie in maps of their own. The entry is all of it that most packets
- * touch. One whose packets are 0 is free, whatever else is in it. */
+ * touch. */
 struct entry {
 	__u64 src; /* in network byte order; IPv4 in the first four octets, zeros behind */
 	__u64 dst;
@@ -87,16 +87,16 @@ struct counters {
  * and one that only user space writes, as it reads. */
 struct cpu {
 	__u32 busy;       /* a run of the program is under way here */
-	__u32 flows[2];   /* entries made in each generation since it was drained */
+	__u32 flows[2];   /* made in each generation since it was drained, passed by or not */
 	__u32 first_set; /* of this CPU's part of generation 0 */
 	__u32 half;      /* of the run that is under way */
 	__u32 sampler; /* frames to go in the sampling interval */
 	__u32 chosen;  /* the value of sampler at which a frame is chosen */
 	__u32 filled;  /* octets put into the ring since user space was woken by them */
-	__u32 logged;  /* entries put into the log, modulo 2^32 */
+	__u32 logged;  /* flows put into the log, modulo 2^32 */
 	__u32 spare[7];
 
-	__u32 taken; /* entries taken from the log */
+	__u32 taken; /* flows taken from the log */
 	__u32 spare2[15];
 };
 

@@ -4,11 +4,11 @@
 
 /* The first-level cache: a program at the ingress and egress hooks of devices
  * counts packets in a set-associative cache inside the kernel. What leaves that
- * cache goes to user space: victims of full sets by the log of their CPU, the
- * rest by the mapping of the half (generation) that has been closed.
+ * cache goes to user space: what a full set has no room for, or no more, by the log of
+ * its CPU, the rest by the mapping of the half (generation) that has been closed.
  *
- * A packet is counted in exactly one place: in ignored, in an entry, in a record
- * of a log or a ring, or in lost. The walker (walk.h) only ever says what it is sure of.
+ * A packet is counted in exactly one place: in sampled_out, in ignored, in an entry, in a
+ * record of a log or a ring, or in lost. The walker (walk.h) only ever says what it is sure of.
  * Whatever is rare, cut off, broken or a fragment goes to user space as a
  * snapshot, and the decoder there decides: so no packet is metered differently
  * from how the AF_PACKET capture meters it. */

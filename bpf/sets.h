@@ -12,8 +12,9 @@ const volatile __u64 seed[7] = {};   /* odd numbers, of which the hash is made *
 const volatile __u32 log_places = 0; /* of a CPU, a power of two; 0: what leaves goes into the ring */
 const volatile __u32 log_open = 0;   /* how many of the last flows in a log user space leaves alone */
 
-/* A word for each set: of each way the tag of its entry, 16 bits of the hash, or 0. A packet
- * so finds its entry, or that it has none, by this word, and touches one line of the set. */
+/* A word for each set: of each way the tag of its entry, 15 bits of the hash and a bit that is
+ * set, or 0 where the way is free, whatever else is in it. A packet so finds its entry, or that
+ * it has none, by this word, and touches one line of the set. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -81,14 +82,15 @@ static inline_always void locate(const struct run *r, const struct flow *p, stru
 	h ^= h >> 32;
 	h *= seed[6];
 	at->set = r->state->first_set + r->half + ((__u32)(h >> 32) & set_mask);
-	at->tag = h >> 48 | 1;
+	at->tag = h >> 48 | 0x8000;
 	at->bucket = h >> 24 & 0xff;
 }
 
 #define LANES 0x0001000100010001ULL
 
-/* lanes_of marks the lanes of a word that have a tag, by their highest bit; behind the first
- * one it may err. */
+/* lanes_of marks the lanes of a word that have a tag, by their highest bit. Behind one that it
+ * marks it may mark one whose tag differs in the lowest bit, which the key refutes; never a free
+ * way for one that has a tag, nor the other way round, since their highest bits differ. */
 static inline_always __u64 lanes_of(__u64 word, __u64 tag)
 {
 	__u64 x = word ^ tag * LANES;
@@ -227,11 +229,11 @@ static inline_always void pass(const struct run *r, const struct spot *at, struc
  * found again in a ring, as the egress hook has to: then one always leaves. */
 static inline_always __u32 to_leave(const struct run *r, const struct set *s)
 {
-	__u32 way = 0;
+	__u32 turn = r->state->logged + r->jiffies, way = 0;
 
 	if (log_places) {
-		way = r->state->logged / LOOK & (WAYS - 1);
-		return r->state->logged % LOOK || worth(r, &s->way[way]) ? WAYS : way;
+		way = turn / LOOK & (WAYS - 1);
+		return turn % LOOK || worth(r, &s->way[way]) ? WAYS : way;
 	}
 	for (__u32 i = 1; i < WAYS; i++) {
 		if (leaves_before(r, &s->way[i], &s->way[mask(way, WAYS - 1)]))
@@ -307,10 +309,11 @@ static inline_always void observe(const struct run *r, const struct tags *t, str
 	d->way[way].merged += p->details.merged;
 }
 
-#define PASSED 8 /* flows of a bucket that are looked at */
+#define PASSED 64 /* flows of a bucket that are looked at: a driver's batch */
 
-/* note_passed keeps it in the last flow of this key that passed the sets by and has no note
- * yet. User space leaves it alone as long as it is one of the last in the log. */
+/* note_passed keeps it in the flows of this key that passed the sets by since the last one
+ * that has a note: in all, since it is the first that decides. User space leaves them alone
+ * as long as they are among the last in the log. */
 static inline_always void note_passed(const struct run *r, const struct spot *at, const struct flow *p)
 {
 	struct passed *passed = bpf_map_lookup_elem(&passed_by, &r->cpu);
@@ -326,9 +329,10 @@ static inline_always void note_passed(const struct run *r, const struct spot *at
 
 		if (!place || place->details.generation != (r->half != 0))
 			return;
-		if (!place->entry.egress && is_same(&place->entry, &p->entry) && is_same_rest(&place->details, &p->details)) {
+		if (is_same(&place->entry, &p->entry) && is_same_rest(&place->details, &p->details)) {
+			if (place->entry.egress)
+				return;
 			place->entry.egress = r->ifindex;
-			return;
 		}
 		position = place->details.before;
 	}

@@ -70,8 +70,8 @@ type Config struct {
 	// of two; 0 means DefaultEntries, or less where that would take more than 1/64
 	// of the memory.
 	Entries int
-	// Ring is the size of each CPU's log of victims in octets, a power of two, or of its
-	// ring where that has the victims; 0 means four times what the entries of one
+	// Ring is the size of each CPU's log in octets, a power of two, or of its ring where that
+	// has what leaves the sets; 0 means four times what the entries of one
 	// generation take. Beside a log there is a ring of half its size, for fragments and
 	// what else the decoder in user space reads. All logs together take 2 GiB at most.
 	Ring int

@@ -4,6 +4,6 @@
 //
 // The cache has two halves (generations). The program writes to one of them; a
 // flip has it write to the other, and once the kernel has waited for the runs that
-// were under way, the closed half is read and zeroed through its mapping, without
+// were under way, the closed half is read and freed through its mapping, without
 // a system call for a flow and without a race.
 package kernel

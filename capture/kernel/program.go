@@ -119,17 +119,7 @@ func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
 			m.Type = cmp.Or(o.mapType, m.Type)
 		}
 	} else {
-		for i := range p.seed {
-			p.seed[i] = random() | 1
-		}
-		values[bpf.ProgramVarSetMask] = uint32(o.sets() - 1)
-		values[bpf.ProgramVarSeed], values[bpf.ProgramVarWakeAt] = p.seed, o.wakeAt
-		values[bpf.ProgramVarLogPlaces], values[bpf.ProgramVarLogOpen] = uint32(o.places), o.open()
-		spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.cpus * o.sets())
-		spec.Maps[bpf.ProgramMapSetsDetails].MaxEntries = uint32(2 * o.cpus * o.sets())
-		spec.Maps[bpf.ProgramMapSetsTags].MaxEntries = uint32(2 * o.cpus * o.sets())
-		spec.Maps[bpf.ProgramMapPassedBy].MaxEntries = uint32(o.cpus)
-		spec.Maps[bpf.ProgramMapLogs].MaxEntries = uint32(max(o.cpus*o.places, 1))
+		p.adaptSets(spec, o, values)
 	}
 	for name, value := range values {
 		if err := spec.Variables[name].Set(value); err != nil {
@@ -140,6 +130,21 @@ func (p *program) adapt(spec *ebpf.CollectionSpec, o *loadOptions) error {
 	spec.Maps[bpf.ProgramMapRings].MaxEntries = uint32(o.cpus)
 	spec.Maps[bpf.ProgramMapRings].InnerMap.MaxEntries = uint32(o.ring)
 	return nil
+}
+
+// adaptSets sets the sizes and constants of the sets and logs.
+func (p *program) adaptSets(spec *ebpf.CollectionSpec, o *loadOptions, values map[string]any) {
+	for i := range p.seed {
+		p.seed[i] = random() | 1
+	}
+	values[bpf.ProgramVarSetMask] = uint32(o.sets() - 1)
+	values[bpf.ProgramVarSeed], values[bpf.ProgramVarWakeAt] = p.seed, o.wakeAt
+	values[bpf.ProgramVarLogPlaces], values[bpf.ProgramVarLogOpen] = uint32(o.places), o.open()
+	spec.Maps[bpf.ProgramMapSets].MaxEntries = uint32(2 * o.cpus * o.sets())
+	spec.Maps[bpf.ProgramMapSetsDetails].MaxEntries = uint32(2 * o.cpus * o.sets())
+	spec.Maps[bpf.ProgramMapSetsTags].MaxEntries = uint32(2 * o.cpus * o.sets())
+	spec.Maps[bpf.ProgramMapPassedBy].MaxEntries = uint32(o.cpus)
+	spec.Maps[bpf.ProgramMapLogs].MaxEntries = uint32(max(o.cpus*o.places, 1))
 }
 
 // makeBarrier makes the map whose change waits for running programs.
@@ -188,17 +193,8 @@ func (p *program) setGeneration(g uint32) error {
 func (p *program) mapAll(spec *ebpf.CollectionSpec) (err error) {
 	if p.Maps[bpf.SimpleMapFlows0] != nil {
 		p.simple = &simple{maps: [2]*ebpf.Map{p.Maps[bpf.SimpleMapFlows0], p.Maps[bpf.SimpleMapFlows1]}}
-	} else {
-		if p.sets, err = mapArray[bpf.ProgramSet](p, bpf.ProgramMapSets); err != nil {
-			return err
-		}
-		if p.details, err = mapArray[bpf.ProgramSetDetails](p, bpf.ProgramMapSetsDetails); err != nil {
-			return err
-		}
-		if p.tags, err = mapArray[uint64](p, bpf.ProgramMapSetsTags); err != nil {
-			return err
-		}
-		p.divide()
+	} else if err := p.mapSets(); err != nil {
+		return err
 	}
 	if p.counts, err = mapArray[bpf.ProgramCounters](p, bpf.ProgramMapCounts); err != nil {
 		return err
@@ -216,6 +212,21 @@ func (p *program) mapAll(spec *ebpf.CollectionSpec) (err error) {
 		}
 		p.rings = append(p.rings, r)
 	}
+	return nil
+}
+
+// mapSets maps the sets, and finds the parts of the CPUs in them.
+func (p *program) mapSets() (err error) {
+	if p.tags, err = mapArray[uint64](p, bpf.ProgramMapSetsTags); err != nil {
+		return err
+	}
+	if p.sets, err = mapArray[bpf.ProgramSet](p, bpf.ProgramMapSets); err != nil {
+		return err
+	}
+	if p.details, err = mapArray[bpf.ProgramSetDetails](p, bpf.ProgramMapSetsDetails); err != nil {
+		return err
+	}
+	p.divide()
 	return nil
 }
 

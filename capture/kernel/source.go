@@ -36,7 +36,8 @@ const (
 // each up to there, then decodes the snapshots among it in the order of their
 // time. Some rounds close a generation: they begin with a flip, take from the
 // queues what belongs to that generation, and then the half that nobody writes to.
-// What a flow did earlier on a CPU is so handed over before what it did later.
+// What a flow did earlier on a CPU is so handed over before what it did later, but for runs
+// that interrupted another.
 type Source struct {
 	program *program
 	clock   clock
@@ -206,7 +207,7 @@ func (s *Source) begin() error {
 func (s *Source) isBehind() bool {
 	for i := range s.program.rings {
 		l, r := &s.program.logs[i], &s.program.rings[i]
-		if s.fullness(i, l.end(), r.end()) > full/8 {
+		if s.fullness(i, l.readable(false), r.end()) > full/8 {
 			return true
 		}
 	}
@@ -448,6 +449,9 @@ func (s *Source) wait() error {
 	timeout := min(pollTimeout, time.Duration(s.flipped+s.length-s.clock.now()))
 	if quarters := s.round.most * 4 / full; quarters > 0 {
 		timeout = min(timeout, pollTimeout/time.Duration(quarters+1))
+	}
+	if s.program.isFull(s.generation) { // called for, but too soon after the last flip
+		timeout = min(timeout, time.Duration(s.flipped-s.clock.now())+MinGeneration)
 	}
 	if timeout <= 0 {
 		return nil

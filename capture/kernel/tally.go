@@ -71,9 +71,14 @@ func (t *tally) add(e *bpf.ProgramEntry, d *bpf.ProgramDetails) {
 	t.FirstLevel.HandedOver.Octets += e.Octets
 }
 
-// frames is how many sk_buffs an entry's packets came in.
+// frames is how many sk_buffs an entry's packets came in. While the program writes to them
+// its two words may not fit together.
 func frames(e *bpf.ProgramEntry, d *bpf.ProgramDetails) uint64 {
-	return uint64(e.Packets - d.Merged)
+	packets, merged := e.Packets, d.Merged
+	if merged >= packets {
+		return 1
+	}
+	return uint64(packets - merged)
 }
 
 // decoded counts what became of a snapshot, and reports whether it is metered.
