@@ -37,9 +37,12 @@ func (m machine) run(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), m.limit)
 	defer cancel()
-	// Two processors, so that something can go wrong between them. The kernel
-	// speaks to the first serial line, the guest to the second.
-	cmd := exec.CommandContext(ctx, emulator, "-accel", "tcg", "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none", "-no-reboot",
+	// Two processors, so that something can go wrong between them. They have RDRAND, so
+	// that the kernel's random numbers are ready before the second one runs: what it
+	// patches then in its own code (crng_set_ready in drivers/char/random.c), the emulator
+	// has been seen to execute half patched on the other. The kernel speaks to the first
+	// serial line, the guest to the second.
+	cmd := exec.CommandContext(ctx, emulator, "-accel", "tcg", "-cpu", "qemu64,+rdrand", "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none", "-no-reboot",
 		"-kernel", m.image.kernel(), "-initrd", root, "-append", "console=ttyS0 loglevel=5 panic=-1 -- "+m.arguments(),
 		"-serial", "file:"+console, "-serial", "stdio")
 	var stderr bytes.Buffer
