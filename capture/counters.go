@@ -58,8 +58,8 @@ type FirstLevelState struct {
 	// closed because they had very many flows.
 	Flips int64 `json:"flips"`
 	Early int64 `json:"early"`
-	// Victims counts the entries that left a full set before their generation was
-	// closed, or never had one.
+	// Victims counts what was handed over before its generation was closed: entries that
+	// left a full set, and packets that found no room in one.
 	Victims int64 `json:"victims"`
 }
 
