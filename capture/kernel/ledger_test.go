@@ -301,7 +301,7 @@ func TestLedgerUnderFlips(t *testing.T) {
 // must not overtake it.
 func TestFlipWaitsForRuns(t *testing.T) {
 	needTwoCPUs(t)
-	l := newLab(t, Config{}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
+	l := newLab(t, Config{Entries: 256}, bpf.ProgramDeviceFlagDEVICE_INGRESS)
 	l.source.length = 0
 	const repeat = 100_000
 	var running sync.WaitGroup
