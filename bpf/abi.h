@@ -121,7 +121,7 @@ enum device_flag {
 #define DEVICE_PROBES 8
 
 enum record_kind {
-	RECORD_VICTIM = 1,   /* an entry that left a full set, or was never in one */
+	RECORD_VICTIM = 1,   /* a flow that left a full set, or was never in one */
 	RECORD_SNAPSHOT = 2, /* headers for the decoder in user space */
 	RECORD_WAKE = 3,     /* nothing: user space is to look */
 };

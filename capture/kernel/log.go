@@ -10,8 +10,9 @@ import (
 	"cacheflow/bpf"
 )
 
-// victimLog is what left the sets of a CPU or passed them by: a queue that a run of the program writes
-// to and this process alone reads (bpf/sets.h). Positions only ever grow, modulo 2^32.
+// victimLog is what left the sets of a CPU or passed them by: a queue that a run of the
+// program writes to and this process alone reads (bpf/sets.h). Positions only ever grow,
+// modulo 2^32.
 type victimLog struct {
 	places []bpf.ProgramFlow // a power of two of them; none where the ring has the victims
 	state  *bpf.ProgramCpu

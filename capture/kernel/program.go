@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 	"sync/atomic"
 	"unsafe"
@@ -354,11 +355,9 @@ func (p *part) used(at int) (sets uint64) {
 func (p *part) fetch(chunkAt int) {
 	var at [chunk]uint32
 	n := 0
-	for i, tags := range p.tags[chunkAt*chunk:][:chunk] {
-		if tags != 0 {
-			at[n] = uint32(chunkAt*chunk + i)
-			n++
-		}
+	for sets := p.used(chunkAt); sets != 0; sets &= sets - 1 {
+		at[n] = uint32(chunkAt*chunk + bits.TrailingZeros64(sets))
+		n++
 	}
 	for _, offset := range []uintptr{0, 64} {
 		prefetch.Lines(p.sets, offset, at[:n])
