@@ -171,7 +171,7 @@ func placeIsTaken(t *testing.T, cfg Config) {
 
 // crowd fills every set with flows of one packet, and returns the next flow's number.
 func (l *lab) crowd(t *testing.T) (next uint32) {
-	for ; next < uint32(32*l.entries()); next++ {
+	for ; next < uint32(8*l.entries()); next++ {
 		l.ingress(t, flowFrame(t, next), skBuff{})
 	}
 	return next
