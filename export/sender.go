@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"cacheflow/cache/flow"
@@ -297,6 +298,9 @@ func (s *sender) depart() {
 func (s *sender) account(from, end int, why Reason) {
 	s.report(why)
 	s.judge(why)
+	if why != None && s.live() && slices.ContainsFunc(s.burst.messages[from:end], hasTemplates) {
+		s.session.RequestTemplates()
+	}
 	e := s.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -315,6 +319,8 @@ func (s *sender) account(from, end int, why Reason) {
 		e.stats.Templates += uint64(m.Templates)
 	}
 }
+
+func hasTemplates(m Message) bool { return m.Templates > 0 }
 
 // transmit sends a datagram, or those of the burst. What the kernel refuses as a
 // burst only is not sent, and none will be tried again: singly says so.

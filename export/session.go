@@ -39,9 +39,14 @@ type Session struct {
 	splits, wide uint64
 }
 
-// FlushInterval is how long a record may wait, in cache time, for its message
-// to fill.
-const FlushInterval = time.Second
+const (
+	// FlushInterval is how long a record may wait, in cache time, for its message
+	// to fill.
+	FlushInterval = time.Second
+	// repeatInterval is how often templates are repeated, in cache time, that have been
+	// asked for, while there is no data to lead.
+	repeatInterval = time.Second
+)
 
 // format is what tells the protocols apart at the level of messages.
 type format struct {

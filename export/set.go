@@ -69,8 +69,8 @@ func (s *Session) closeSet() {
 	s.set = 0
 }
 
-// RequestTemplates has the next message with data lead with templates and options: the
-// collector may have lost them.
+// RequestTemplates has the next message with data lead with templates and options, since the
+// collector may have lost them. If there is none they go alone, repeatInterval after the last.
 func (s *Session) RequestTemplates() {
 	s.templatesNow = true
 	for _, o := range s.options {
@@ -86,9 +86,13 @@ func (s *Session) refreshDue(now flow.Time) bool {
 	return !s.cfg.Transport.isStream() && s.packets >= s.cfg.TemplatePackets || now >= s.refreshAt()
 }
 
+// refreshAt returns when templates go out though nothing else does.
 func (s *Session) refreshAt() flow.Time {
-	if s.cfg.Transport.isStream() {
+	switch {
+	case s.cfg.Transport.isStream():
 		return never
+	case s.templatesNow:
+		return s.templatesAt.Add(repeatInterval)
 	}
 	return s.templatesAt.Add(s.cfg.TemplateInterval)
 }
@@ -111,6 +115,7 @@ func (s *Session) SendTemplates(now flow.Time) {
 // appendTemplates appends all templates and options to the open message, and
 // to as many more as they need.
 func (s *Session) appendTemplates(now flow.Time) {
+	s.templatesNow = false // until the sink asks for them again, within this
 	for _, t := range s.templates.all {
 		s.appendInSet(s.format.templateSet, t.record, now)
 		s.msg.Templates++
@@ -121,14 +126,17 @@ func (s *Session) appendTemplates(now flow.Time) {
 		s.msg.Templates++
 	}
 	s.appendOptions(now, func(o *options) bool { return o.constant || now >= o.due })
-	s.templatesNow = false
 	s.templatesAt = now
 	s.packets = 0
 }
 
-// optionsAt returns when the next options are due.
+// optionsAt returns when the next options are due: with the templates where those have been
+// asked for.
 func (s *Session) optionsAt() flow.Time {
 	at := never
+	if s.templatesNow {
+		return at
+	}
 	for _, o := range s.options {
 		at = min(at, o.due)
 	}
@@ -169,6 +177,9 @@ func (s *Session) Report(now flow.Time) {
 		return // and it has no templates
 	}
 	if s.announced && slices.ContainsFunc(s.options, (*options).isStatistics) {
+		if s.templatesNow {
+			s.SendTemplates(now)
+		}
 		s.sendOptions(now, (*options).isStatistics)
 	}
 }

@@ -12,6 +12,8 @@ var collectors = []Mutation{
 	{"export/exporter.go", "if e.remote.IsValid()", "if false", "./export", "TestAssociationStaysWithItsAddress"},
 	{"export/resolve.go", "e.cfg.Transport.isStream()", "e.cfg.Transport.isConnected()", "./export", "TestAssociationStaysWithItsAddress"},
 	{"export/sender_connection.go", " && !s.postpones()", "", "./export", "TestAssociationGoesOnWithoutFiles"},
+	{"export/sender.go", "s.burst.messages[from:end], hasTemplates", "nil, hasTemplates", "./export", "TestTemplatesThatCouldNotLeave$"},
+	{"export/set.go", "case s.templatesNow:", "case false:", "./export", "TestTemplatesThatCouldNotLeaveAlone"},
 }
 
 // TestTroubleOfCollectorsIsNoticed: each of them is held by its test.
