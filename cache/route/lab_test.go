@@ -84,6 +84,9 @@ func run(t testing.TB, table *route.Table) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	if err := table.Load(); err != nil {
+		t.Fatal(err)
+	}
 	go func() { done <- table.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
@@ -91,11 +94,6 @@ func run(t testing.TB, table *route.Table) {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	select {
-	case <-table.Ready():
-	case <-time.After(30 * time.Second):
-		t.Fatal("not ready after 30 s")
-	}
 }
 
 // ip runs a command of iproute2 in the gateway.

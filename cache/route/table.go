@@ -18,7 +18,6 @@ import (
 type Table struct {
 	listener *listener
 	dumper   *dumper
-	ready    chan struct{}
 	view     atomic.Pointer[view]
 	links    links
 
@@ -29,7 +28,7 @@ type Table struct {
 	notifications, overruns, resyncs atomic.Uint64
 	sizes                            [2]struct{ main, local atomic.Int64 }
 
-	// What follows belongs to the goroutine of Run.
+	// What follows belongs to the goroutine of Load, and then to that of Run.
 	tables *tables
 	custom [2]bool // families whose rules are not the default ones
 	behind bool
@@ -38,7 +37,7 @@ type Table struct {
 }
 
 // New returns a Table of the network namespace that the calling thread is in.
-// It needs no privilege. Until Run has loaded the table, lookups ask the kernel.
+// It needs no privilege. Until Load, lookups ask the kernel.
 func New(o Options) (*Table, error) {
 	if o.ReceiveBuffer == 0 {
 		o.ReceiveBuffer = 4 << 20
@@ -52,7 +51,7 @@ func New(o Options) (*Table, error) {
 		l.file.Close()
 		return nil, err
 	}
-	t := &Table{listener: l, dumper: d, ready: make(chan struct{}), behind: true}
+	t := &Table{listener: l, dumper: d, behind: true}
 	t.tables = newTables(t.links.down)
 	t.tables.publish()
 	t.publish()
@@ -85,9 +84,6 @@ func (t *Table) forget(r *Reader) {
 	}
 }
 
-// Ready is closed once the table is loaded.
-func (t *Table) Ready() <-chan struct{} { return t.ready }
-
 // String names the task.
 func (t *Table) String() string { return "route table" }
 
@@ -106,16 +102,12 @@ func (t *Table) Stats() Stats {
 	return s
 }
 
-// Run loads the table and keeps it current until ctx is canceled; then it
-// returns nil. It may be called once.
+// Run keeps the table current until ctx is canceled; then it returns nil. It may
+// be called once, after Load.
 func (t *Table) Run(ctx context.Context) error {
 	defer t.dumper.close()
 	defer t.listener.file.Close()
 	defer context.AfterFunc(ctx, func() { t.listener.file.Close() })()
-	if err := t.load(); err != nil {
-		return ignoreCanceled(ctx, err)
-	}
-	close(t.ready)
 	for {
 		n, err := t.listener.read(t.buffer[:], t.plan.due)
 		switch {

@@ -24,8 +24,8 @@ func (*Table) NewReader() (*Reader, error) { return nil, errors.ErrUnsupported }
 // Run fails.
 func (*Table) Run(context.Context) error { return errors.ErrUnsupported }
 
-// Ready is never closed.
-func (*Table) Ready() <-chan struct{} { return nil }
+// Load fails.
+func (*Table) Load() error { return errors.ErrUnsupported }
 
 // String names the task.
 func (*Table) String() string { return "route table" }

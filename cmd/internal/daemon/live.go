@@ -97,16 +97,9 @@ func (l *Live) Run(ctx context.Context) (*ledger.Ledger, error) {
 	return s.run(ctx)
 }
 
-// readyTime is how long exporters wait at their start for the interfaces' names.
-const readyTime = 2 * time.Second
-
 // interfaces returns this host's interfaces for the exporters to announce. Their
-// goroutines call it, once the route table is made.
+// goroutines call it, once the route table is loaded.
 func (s *session) interfaces() []export.Interface {
-	select {
-	case <-s.routes.Ready():
-	case <-time.After(readyTime):
-	}
 	known := s.routes.Interfaces()
 	all := make([]export.Interface, 0, len(known))
 	for _, i := range known {
@@ -134,6 +127,9 @@ func (s *session) open() (err error) {
 		}
 	}
 	if s.routes, err = route.New(route.Options{}); err != nil {
+		return fmt.Errorf("route table: %w", err)
+	}
+	if err = s.routes.Load(); err != nil {
 		return fmt.Errorf("route table: %w", err)
 	}
 	s.name = s.routes.InterfaceName
