@@ -99,6 +99,8 @@ func TestInterfaceTable(t *testing.T) {
 				now = now.Add(time.Minute)
 				check("after the interval", send(1000), "second", len(interfaces))
 				s.RequestTemplates()
+				check("asked for at once", send(1000), "", 0)
+				now = now.Add(time.Second)
 				check("asked for", send(1000), "second", len(interfaces))
 				sequence, first := uint32(0), c.messages[0].sequence
 				for i := range c.messages {

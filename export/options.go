@@ -30,9 +30,9 @@ type options struct {
 	size     int    // octets of a record
 	// records appends the records of the moment.
 	records func(b []byte) []byte
-	// interval is how often the records go out; they are due at a time.
-	interval time.Duration
-	due      flow.Time
+	// interval is how often the records go out; they were sent, and are due, at a time.
+	interval  time.Duration
+	sent, due flow.Time
 	// constant records go out whenever the templates do as well: without them a collector
 	// would misread the flows.
 	constant bool

@@ -42,5 +42,9 @@ func (s *Session) restart() {
 // templates and options come before data.
 func (s *Session) resume() {
 	s.begun()
-	s.RequestTemplates()
+	for _, o := range s.options {
+		if o.due != never {
+			o.due = 0
+		}
+	}
 }

@@ -32,7 +32,6 @@ type sender struct {
 
 	renewed  time.Time // when the socket's write deadline was last moved
 	rebound  time.Time // when a new source address was last looked for
-	asked    time.Time // when templates were last requested after a refusal
 	trouble  Reason    // what datagrams meet
 	troubled time.Time // when one last met it
 	attempts int       // sends repeated for the present burst
@@ -49,7 +48,7 @@ const (
 	bufferPauses = 7
 	// calm is how long no datagram must have failed for trouble to be over.
 	calm = 10 * time.Second
-	// askInterval is how often a collector that refuses is offered templates.
+	// askInterval is how often a collector that is down is asked whether it is back.
 	askInterval = time.Second
 	// rebindInterval is how often a new source address is looked for.
 	rebindInterval = time.Second
@@ -414,8 +413,7 @@ func (s *sender) refusal(why Reason) {
 	s.e.mu.Lock()
 	s.e.stats.Refusals++
 	s.e.mu.Unlock()
-	if now := time.Now(); s.live() && now.Sub(s.asked) >= askInterval {
-		s.asked = now
+	if s.live() {
 		s.session.RequestTemplates()
 	}
 }

@@ -30,11 +30,11 @@ type Session struct {
 	epoch    int64 // wall time of flow.Time 0 in ns, taken when the message began
 	sequence uint32
 
-	announced    bool // templates went out in a message of their own
-	led          bool // a message with data led with templates, or need not
-	templatesNow bool // RequestTemplates was called
-	templatesAt  flow.Time
-	packets      int // datagrams since templates were sent
+	announced   bool // templates went out in a message of their own
+	led         bool // a message with data led with templates, or need not
+	again       bool // RequestTemplates was called since templates were sent
+	templatesAt flow.Time
+	packets     int // datagrams since templates were sent
 
 	splits, wide uint64
 }
@@ -43,8 +43,8 @@ const (
 	// FlushInterval is how long a record may wait, in cache time, for its message
 	// to fill.
 	FlushInterval = time.Second
-	// repeatInterval is how often templates are repeated, in cache time, that have been
-	// asked for, while there is no data to lead.
+	// repeatInterval is how long, in cache time, templates without data and options are not
+	// repeated.
 	repeatInterval = time.Second
 )
 

@@ -18,9 +18,9 @@ func (s *Session) makeRoom(id uint16, size int, now flow.Time) {
 	}
 	if len(s.buf) == 0 {
 		s.open(now)
-		if !s.led || s.templatesNow || s.refreshDue(now) {
+		if !s.led || s.refreshDue(now) {
+			s.led = true // unless the sink asks for templates again
 			s.appendTemplates(now)
-			s.led = true
 		} else if now >= s.optionsAt() {
 			s.appendOptions(now, func(o *options) bool { return now >= o.due })
 		}
@@ -69,13 +69,14 @@ func (s *Session) closeSet() {
 	s.set = 0
 }
 
-// RequestTemplates has the next message with data lead with templates and options, since the
-// collector may have lost them. If there is none they go alone, repeatInterval after the last.
+// RequestTemplates has the next message with data lead with templates, since the collector may
+// not have them. Alone they go once repeatInterval has passed since the last, and so do options,
+// which may be many more octets.
 func (s *Session) RequestTemplates() {
-	s.templatesNow = true
+	s.led, s.again = false, true
 	for _, o := range s.options {
 		if o.due != never {
-			o.due = 0
+			o.due = min(o.due, o.sent.Add(repeatInterval))
 		}
 	}
 }
@@ -91,7 +92,7 @@ func (s *Session) refreshAt() flow.Time {
 	switch {
 	case s.cfg.Transport.isStream():
 		return never
-	case s.templatesNow:
+	case s.again:
 		return s.templatesAt.Add(repeatInterval)
 	}
 	return s.templatesAt.Add(s.cfg.TemplateInterval)
@@ -115,7 +116,7 @@ func (s *Session) SendTemplates(now flow.Time) {
 // appendTemplates appends all templates and options to the open message, and
 // to as many more as they need.
 func (s *Session) appendTemplates(now flow.Time) {
-	s.templatesNow = false // until the sink asks for them again, within this
+	s.again = false // unless the sink asks for them
 	for _, t := range s.templates.all {
 		s.appendInSet(s.format.templateSet, t.record, now)
 		s.msg.Templates++
@@ -130,11 +131,11 @@ func (s *Session) appendTemplates(now flow.Time) {
 	s.packets = 0
 }
 
-// optionsAt returns when the next options are due: with the templates where those have been
-// asked for.
+// optionsAt returns when the next options are due: with the templates where those are to come
+// again.
 func (s *Session) optionsAt() flow.Time {
 	at := never
-	if s.templatesNow {
+	if s.again {
 		return at
 	}
 	for _, o := range s.options {
@@ -156,7 +157,7 @@ func (s *Session) appendOptions(now flow.Time, which func(*options) bool) {
 			s.msg.DataRecords++
 		}
 		if o.due != never {
-			o.due = now.Add(o.interval)
+			o.sent, o.due = now, now.Add(o.interval)
 		}
 	}
 }
@@ -177,7 +178,7 @@ func (s *Session) Report(now flow.Time) {
 		return // and it has no templates
 	}
 	if s.announced && slices.ContainsFunc(s.options, (*options).isStatistics) {
-		if s.templatesNow {
+		if s.again {
 			s.SendTemplates(now)
 		}
 		s.sendOptions(now, (*options).isStatistics)

@@ -118,3 +118,57 @@ func TestTemplatesThatCouldNotLeaveAtTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// closed is a port where nobody listens until some time after the start: a datagram seems to
+// leave, and the next one meets the answer (udp(7)).
+type closed struct {
+	*barred
+	answered bool
+}
+
+func (c *closed) Write(b []byte) (int, error) {
+	if c.answered {
+		c.answered = false
+		return 0, opError(syscall.ECONNREFUSED)
+	}
+	n, err := c.barred.Write(b)
+	if err != nil {
+		c.answered = true
+		return len(b), nil
+	}
+	return n, err
+}
+
+// A collector that opens its port has templates before the first records, which are not lost
+// though they meet the answer to what was sent before; and within a second where there are none.
+func TestTemplatesAfterRefusal(t *testing.T) {
+	for _, p := range bothTemplated {
+		for _, n := range []int{0, 5} {
+			synctest.Test(t, func(t *testing.T) {
+				b := bar(4500 * time.Millisecond)
+				cfg := unsentConfig(p)
+				cfg.Options = noOptions // which the collector may have before its templates
+				e := withSocket(t, &closed{barred: b}, cfg)
+				go e.Run(t.Context())
+				e.Put(records(10))
+				time.Sleep(4400 * time.Millisecond)
+				e.Put(records(n)) // they leave a second later, as their message is not full
+				time.Sleep(1500 * time.Millisecond)
+				c := b.decode(t)
+				if len(c.messages) == 0 || len(c.messages[0].templateIDs()) < 3 {
+					t.Fatalf("%v: no templates first in %d messages", p, len(c.messages))
+				}
+				got := 0
+				for _, m := range c.messages {
+					got += len(m.records())
+				}
+				if s := e.Stats(); got != n || s.Dropped[Refused].Records != 0 || s.Refusals > 8 { // one a second, and those of the first records
+					t.Errorf("%v: %d of %d records are read; %+v", p, got, n, s)
+				}
+				if err := e.Shutdown(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+	}
+}

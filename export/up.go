@@ -128,15 +128,17 @@ func (s *sender) probe() {
 	s.depart()
 }
 
-// probe sends a message without a flow: the templates, or NetFlow v5's header alone.
+// probe sends the open message, and then one without a flow: NetFlow v5's header alone, or the
+// templates, unless Tick is about to.
 func (s *Session) probe(now flow.Time) {
-	if s.cfg.Protocol.hasTemplates() {
+	s.Flush(now)
+	switch {
+	case !s.cfg.Protocol.hasTemplates():
+		s.open(now)
+		s.Flush(now)
+	case !s.again:
 		s.SendTemplates(now)
-		return
 	}
-	s.Flush(now)
-	s.open(now)
-	s.Flush(now)
 }
 
 // leave keeps records that were taken from the queue for later, or for Reclaim.

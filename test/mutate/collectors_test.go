@@ -12,8 +12,10 @@ var collectors = []Mutation{
 	{"export/exporter.go", "if e.remote.IsValid()", "if false", "./export", "TestAssociationStaysWithItsAddress"},
 	{"export/resolve.go", "e.cfg.Transport.isStream()", "e.cfg.Transport.isConnected()", "./export", "TestAssociationStaysWithItsAddress"},
 	{"export/sender_connection.go", " && !s.postpones()", "", "./export", "TestAssociationGoesOnWithoutFiles"},
-	{"export/sender.go", "s.burst.messages[from:end], hasTemplates", "nil, hasTemplates", "./export", "TestTemplatesThatCouldNotLeave$"},
-	{"export/set.go", "case s.templatesNow:", "case false:", "./export", "TestTemplatesThatCouldNotLeaveAlone"},
+	{"export/sender.go", "s.burst.messages[from:end], hasTemplates", "s.burst.messages[:0], hasTemplates", "./export", "TestTemplatesThatCouldNotLeave$"},
+	{"export/set.go", "case s.again:", "case false:", "./export", "TestTemplatesThatCouldNotLeaveAlone"},
+	{"export/set.go", "s.led, s.again = false, true", "s.again = true", "./export", "TestTemplatesAfterRefusal"},
+	{"export/set.go", "o.due = min(o.due, o.sent.Add(repeatInterval))", "o.due = 0", "./export", "TestInterfaceTable"},
 }
 
 // TestTroubleOfCollectorsIsNoticed: each of them is held by its test.
