@@ -34,10 +34,7 @@ func TestSimpleAgrees(t *testing.T) {
 		newLab(t, Config{Entries: 256, Ring: 1 << 22}, bpf.ProgramDeviceFlagDEVICE_INGRESS),
 		newLab(t, Config{Simple: true}, bpf.ProgramDeviceFlagDEVICE_INGRESS),
 	}
-	var all [][]byte
-	for _, frames := range corpus(t) {
-		all = append(all, frames...)
-	}
+	all := inOrder(corpus(t))
 	r := rand.New(rand.NewPCG(5, 6))
 	got := make([][]flow.Packet, len(labs))
 	for range 20 {

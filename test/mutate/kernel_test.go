@@ -13,7 +13,7 @@ const (
 // that would lose packets, count them twice, or mistake one flow for another.
 var firstLevel = []Mutation{
 	// The walk over the headers.
-	{"bpf/walk.h", "header = (u8_at(ip, 0) & 0x0f) * 4;", "header = (u8_at(ip, 0) & 0x0f) << 1;", kernel, fuzzed},
+	{"bpf/walk.h", "header = (u8_at(ip, 0) & 0x0f) * 4;", "header = (u8_at(ip, 0) & 0x0f) << 3;", kernel, fuzzed},
 	{"bpf/walk.h", "size = (u8_at(h, 1) + 2) * 4; /* RFC 4302 §2.2 */", "size = (u8_at(h, 1) + 1) * 8;", kernel, fuzzed},
 	{"bpf/walk.h", "if (u16_at(ip, 6) & be16(0x3fff))", "if (u16_at(ip, 6) & be16(0x1fff))", kernel, fuzzed},
 	{"bpf/walk.h", "n = ((__u32)payload + size - 1) / size;", "n = (__u32)payload / size;", kernel, fuzzed},
