@@ -43,7 +43,7 @@ const (
 	// FlushInterval is how long a record may wait, in cache time, for its message
 	// to fill.
 	FlushInterval = time.Second
-	// repeatInterval is how long, in cache time, templates without data and options are not
+	// repeatInterval is how long, in cache time, neither options nor templates alone are
 	// repeated.
 	repeatInterval = time.Second
 )

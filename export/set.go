@@ -70,8 +70,8 @@ func (s *Session) closeSet() {
 }
 
 // RequestTemplates has the next message with data lead with templates, since the collector may
-// not have them. Alone they go once repeatInterval has passed since the last, and so do options,
-// which may be many more octets.
+// not have them; one that is open goes as it is. Alone they go once repeatInterval has passed
+// since the last, and so do options, which may be many more octets.
 func (s *Session) RequestTemplates() {
 	s.led, s.again = false, true
 	for _, o := range s.options {
@@ -129,6 +129,9 @@ func (s *Session) appendTemplates(now flow.Time) {
 	s.appendOptions(now, func(o *options) bool { return o.constant || now >= o.due })
 	s.templatesAt = now
 	s.packets = 0
+	if s.again { // what followed the message that was lost is due again as well
+		s.RequestTemplates()
+	}
 }
 
 // optionsAt returns when the next options are due: with the templates where those are to come

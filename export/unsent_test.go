@@ -172,3 +172,35 @@ func TestTemplatesAfterRefusal(t *testing.T) {
 		}
 	}
 }
+
+// Options that follow templates which could not leave, in messages of their own, come with
+// them again: they are not due a minute later.
+func TestOptionsThatCouldNotLeave(t *testing.T) {
+	interfaces := make([]Interface, 40) // 4000 octets
+	for i := range interfaces {
+		interfaces[i] = Interface{Index: uint32(i + 1), Name: "eth", Description: "one of many"}
+	}
+	for _, p := range bothTemplated {
+		for _, shut := range []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 2500 * time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				b := bar(shut)
+				cfg := unsentConfig(p)
+				cfg.Options = OptionIntervals{}
+				cfg.InterfaceTable = func() []Interface { return interfaces }
+				e := withSocket(t, b, cfg)
+				go e.Run(t.Context())
+				time.Sleep(shut + 2*time.Second)
+				c := b.decode(t)
+				if n := len(c.optionsWith(interfaceName)); n != len(interfaces) {
+					t.Errorf("%v, after %v: %d interfaces have names, want %d once", p, shut, n, len(interfaces))
+				}
+				if n := len(c.optionsWith(exportedMessageTotalCount)); n != 1 {
+					t.Errorf("%v, after %v: %d statistics, want 1", p, shut, n)
+				}
+				if err := e.Shutdown(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+	}
+}

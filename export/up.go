@@ -136,7 +136,7 @@ func (s *Session) probe(now flow.Time) {
 	case !s.cfg.Protocol.hasTemplates():
 		s.open(now)
 		s.Flush(now)
-	case !s.again:
+	case !s.again || now >= s.refreshAt():
 		s.SendTemplates(now)
 	}
 }

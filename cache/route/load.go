@@ -12,7 +12,7 @@ import (
 )
 
 // plan tells when the tables are to be read anew. A table of a million routes
-// takes seconds to read: reading never takes more than a tenth of the time.
+// takes most of a second to read: reading never takes more than a tenth of the time.
 type plan struct {
 	due       time.Time // zero for never
 	notBefore time.Time

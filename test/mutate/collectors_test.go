@@ -15,6 +15,7 @@ var collectors = []Mutation{
 	{"export/sender.go", "s.burst.messages[from:end], hasTemplates", "s.burst.messages[:0], hasTemplates", "./export", "TestTemplatesThatCouldNotLeave$"},
 	{"export/set.go", "case s.again:", "case false:", "./export", "TestTemplatesThatCouldNotLeaveAlone"},
 	{"export/set.go", "s.led, s.again = false, true", "s.again = true", "./export", "TestTemplatesAfterRefusal"},
+	{"export/set.go", "if s.again { // what followed", "if false { // what followed", "./export", "TestOptionsThatCouldNotLeave"},
 	{"export/set.go", "o.due = min(o.due, o.sent.Add(repeatInterval))", "o.due = 0", "./export", "TestInterfaceTable"},
 }
 
