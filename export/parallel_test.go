@@ -1,14 +1,13 @@
 package export
 
 import (
-	"bytes"
 	"fmt"
-	"net"
-	"sync"
+	"net/netip"
 	"testing"
 	"time"
 
 	"cacheflow/cache/flow"
+	"cacheflow/test/judge"
 )
 
 // TestSeveralCollectors is RFC 5471 §3.5.6: one exporting process serves several collectors
@@ -33,28 +32,11 @@ func TestSeveralCollectors(t *testing.T) {
 		}
 	}
 	var exporters []*Exporter
-	var receiving sync.WaitGroup
+	var recorders []*judge.Recorder
 	for i, k := range collectors {
-		conn := listen(t, fmt.Sprintf("127.31.5.%d:2055", i+1))
-		k.cfg.Address, k.cfg.Rate = conn.LocalAddr().String(), 2000
-		exporters = append(exporters, startExporter(t, k.cfg))
-		want := uint64(batches * len(batch))
-		if k.cfg.Protocol == NetFlow5 {
-			want = want * 3 / 4
-		}
-		receiving.Go(func() {
-			c := newCollector(t)
-			for _, b := range readAhead(conn) {
-				c.receive(b)
-			}
-			got := 0
-			for _, fields := range c.firstTemplates() {
-				got = max(got, len(fields))
-			}
-			if got < k.fields || c.sums().Records != want {
-				t.Errorf("collector %d: %d records of %d, templates of %d fields at most", i, c.sums().Records, want, got)
-			}
-		})
+		r := judge.StartRecorder(t, netip.MustParseAddrPort(fmt.Sprintf("127.31.5.%d:2055", i+1)))
+		k.cfg.Address, k.cfg.Rate = r.Address.String(), 2000
+		recorders, exporters = append(recorders, r), append(exporters, startExporter(t, k.cfg))
 	}
 	for range batches {
 		for _, e := range exporters {
@@ -67,18 +49,22 @@ func TestSeveralCollectors(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	receiving.Wait()
-}
-
-// readAhead returns what comes until nothing has come for two seconds; to decode meanwhile
-// would take too long for the socket's buffer.
-func readAhead(conn net.PacketConn) (datagrams [][]byte) {
-	for b := make([]byte, MaxMTU); ; {
-		conn.SetReadDeadline(time.Now().Add(2 * time.Second))
-		n, _, err := conn.ReadFrom(b)
-		if err != nil {
-			return datagrams
+	for i, k := range collectors {
+		recorders[i].Settle(200 * time.Millisecond)
+		c := newCollector(t)
+		for _, d := range recorders[i].Datagrams() {
+			c.receive(d.Data)
 		}
-		datagrams = append(datagrams, bytes.Clone(b[:n]))
+		want := uint64(batches * len(batch))
+		if k.cfg.Protocol == NetFlow5 {
+			want = want * 3 / 4
+		}
+		got := 0
+		for _, fields := range c.firstTemplates() {
+			got = max(got, len(fields))
+		}
+		if got < k.fields || c.sums().Records != want {
+			t.Errorf("collector %d: %d records of %d, templates of %d fields at most", i, c.sums().Records, want, got)
+		}
 	}
 }
