@@ -307,14 +307,17 @@ func TestPace(t *testing.T) {
 		{"time", generate.Pace{Speed: 5}, func(s *generate.Stats) float64 { return s.Passed.Seconds() }, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := config(t, "office", export.NetFlow9)
-			g.Pace = c.pace
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			began := time.Now()
-			s := run(t, ctx, g)
-			got := c.rate(&s.stats) / time.Since(began).Seconds()
-			if got > 1.1*c.want || got < 0.4*c.want { // a busy machine is slower
+			got := 0.0
+			for tries := 0; got < 0.4*c.want && tries < 5; tries++ { // a busy machine is slower
+				g := config(t, "office", export.NetFlow9)
+				g.Pace = c.pace
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				began := time.Now()
+				s := run(t, ctx, g)
+				got = c.rate(&s.stats) / time.Since(began).Seconds()
+			}
+			if got > 1.1*c.want || got < 0.4*c.want {
 				t.Errorf("%.0f a second instead of %.0f", got, c.want)
 			}
 		})
