@@ -35,8 +35,13 @@ func TestForeignCollectorKilled(t *testing.T) {
 	}
 	await(t, "received", func() bool { return s.Received() > 1<<20 })
 	s.Signal(syscall.SIGSTOP)
-	time.Sleep(time.Second) // what was on its way is acknowledged now
-	unread := receiveQueue(t, s.Address)
+	unread := 0
+	await(t, "all that was on its way is acknowledged", func() bool {
+		before := unread
+		time.Sleep(time.Second)
+		unread = receiveQueue(t, s.Address)
+		return unread > 0 && unread == before
+	})
 	first := decode(t, s.Kill())
 	s.Start()
 	await(t, "found again", func() bool { return s.Received() > 0 })
