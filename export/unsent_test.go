@@ -67,10 +67,7 @@ func TestTemplatesThatCouldNotLeave(t *testing.T) {
 			if err := e.Shutdown(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			got := 0
-			for _, m := range b.decode(t).messages {
-				got += len(m.records())
-			}
+			got := b.decode(t).sums().Records
 			if s := checkLedger(t, e); got != 10 || s.Sent.Records != 10 || s.Dropped[NotPermitted].Records != 20 {
 				t.Errorf("%v: %d records are read of %+v", p, got, s)
 			}
@@ -158,11 +155,8 @@ func TestTemplatesAfterRefusal(t *testing.T) {
 				if len(c.messages) == 0 || len(c.messages[0].templateIDs()) < 3 {
 					t.Fatalf("%v: no templates first in %d messages", p, len(c.messages))
 				}
-				got := 0
-				for _, m := range c.messages {
-					got += len(m.records())
-				}
-				if s := e.Stats(); got != n || s.Dropped[Refused].Records != 0 || s.Refusals > 8 { // one a second, and those of the first records
+				got := c.sums().Records
+				if s := e.Stats(); got != uint64(n) || s.Dropped[Refused].Records != 0 || s.Refusals > 8 { // one a second, and those of the first records
 					t.Errorf("%v: %d of %d records are read; %+v", p, got, n, s)
 				}
 				if err := e.Shutdown(t.Context()); err != nil {
