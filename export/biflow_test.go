@@ -402,9 +402,10 @@ func TestBiflowReconnects(t *testing.T) {
 	for s := e.Stats(); s.Building.Records == 0; s = e.Stats() {
 		time.Sleep(time.Millisecond)
 	}
+	c.await(1)
 	c.stop()
 	c.start()
-	time.Sleep(100 * time.Millisecond)
+	c.await(2)
 	e.Put([]flow.Record{reverseOf(r)})
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
