@@ -4,7 +4,7 @@
 # heard when it has ended.
 set -eu
 log=$(mktemp)
-nice -n 19 unshare --net sh -c 'ip link set lo up && exec make --no-print-directory test-computing' >"$log" 2>&1 &
+nice -n 10 unshare --net sh -c 'ip link set lo up && exec make --no-print-directory test-computing' >"$log" 2>&1 &
 computing=$!
 trap 'kill $computing 2>/dev/null || true; rm -f "$log"' EXIT
 failed=0
